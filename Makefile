@@ -1,0 +1,44 @@
+# Two commands for people: make run, make test. The rest serves them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run demo test lint types model lock clean
+
+run: $(READY)  ## start the filter with a Maildir behind it
+	@$(BIN)/coop-verdict serve
+
+demo: $(READY)  ## send the sample mails and show what they came out as
+	@$(BIN)/python deploy/demo/demo.py
+
+test: $(READY) lint types  ## everything that must hold
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+model: $(READY)  ## fit a model from the corpus
+	$(BIN)/coop-train fit
+
+# Everything is installed from the lock file, hashes checked; then this package itself, offline.
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (once; takes about half a minute) ..."
+	$(PYTHON) -c 'import sys; sys.exit("coop-verdict needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-index --no-build-isolation --no-deps -e .
+	@touch $@
+	@echo "Set up."
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras \
+	    --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,134 @@
+"""``coop-verdict``: the commands. Each imports what it needs when it runs, so that none waits."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from milter.errors import CoopError
+
+if TYPE_CHECKING:
+    from milter.config import Settings
+
+#: Exit statuses: all well; something could not be read; the call or the settings are wrong.
+OK, INCOMPLETE, REFUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every fault of ours is a line on standard error, never a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except CoopError as error:
+        for line in str(error).splitlines():
+            print(f"coop-verdict: {line}", file=sys.stderr)
+        return REFUSED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="coop-verdict",
+        description="An SMTP proxy in front of Postfix that judges mail for fake-cooperation "
+        "pitches and writes the verdict into X-Coop-Verdict.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the filter")
+    serve.add_argument("--config", metavar="FILE", type=Path, help="settings (TOML)")
+    serve.add_argument("--listen", metavar="HOST:PORT", help="where Postfix finds the filter")
+    serve.add_argument(
+        "--next-hop", metavar="HOST:PORT", help="where mail goes on to (default: a Maildir)"
+    )
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="judge mails in files, without changing them")
+    check.add_argument(
+        "paths", metavar="PATH", nargs="+", help=".eml file, mbox, Maildir, folder, or -"
+    )
+    form = check.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line")
+    form.add_argument("--explain", action="store_true", help="asks, offers and clues, for people")
+    check.add_argument("--config", metavar="FILE", type=Path, help="settings (TOML)")
+    check.set_defaults(run=_check)
+
+    config = commands.add_parser("config", help="print the settings with their defaults, explained")
+    config.set_defaults(run=_config)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from milter.config import load
+    from milter.server import Server
+
+    given = {"listen": options.listen, "next_hop": options.next_hop}
+    overrides = {"filter": {key: value for key, value in given.items() if value is not None}}
+    settings = load(options.config, overrides)
+    _log_to_stderr(settings)
+    server = Server(settings)
+    asyncio.run(server.run(lambda: _say_ready(settings, server.model().version)))
+    return OK
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # aiosmtpd's log repeats every command, and on level debug every address.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+
+
+def _say_ready(settings: Settings, model: str) -> None:
+    """Tell the person who started it where things are, and how to try it."""
+    listen = settings.filter.listen
+    print(f"coop-verdict listens on {listen}, with model {model}.")
+    if settings.filter.next_hop:
+        print(f"Judged mail goes on to {settings.filter.next_hop} ({settings.filter.arrangement}).")
+    else:
+        folder = settings.filter.maildir.absolute()
+        print(f"There is no mail server behind it: judged mail is stored in {folder / 'new'}.")
+    if not settings.filter.next_hop and not listen.path:
+        print(
+            "Send it a mail from another terminal:\n"
+            f"  curl --url smtp://{listen} --mail-from a@example.org --mail-rcpt b@example.net "
+            "--upload-file FILE.eml"
+        )
+    print("Stop it with Ctrl-C.", flush=True)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from milter.check import check
+    from milter.config import load
+    from milter.report import explained, json_line, text_line
+    from milter.spam.bundle import open_models
+
+    settings = load(options.config)
+    bundle = open_models(settings.model.folder, settings.model.version)
+    show = json_line if options.json else explained if options.explain else text_line
+    status = OK
+    for checked in check(options.paths, bundle, settings.limits.judging):
+        print(show(checked))
+        if checked.fault:
+            status = INCOMPLETE
+            print(f"coop-verdict: {checked.source}: {checked.fault}", file=sys.stderr)
+    return status
+
+
+def _config(options: argparse.Namespace) -> int:
+    from milter.config import annotated
+
+    print(annotated(), end="")
+    return OK

@@ -1,0 +1,53 @@
+"""Every exception of ours, in one tree.
+
+    CoopError                     told to people as one line, never as a traceback
+    ├── SettingsError             the settings cannot be used; holds every fault found
+    ├── BundleError               a model bundle cannot be opened, or is not what it says
+    ├── StartError                the filter cannot start: port in use, folder not writable
+    ├── Unscorable                this mail cannot be judged; carries its reason
+    └── NextHopError              the next hop failed us; temporary, the sender tries again
+        └── NextHopUnsure         ... after our final dot: it may have the mail already
+
+Faults of ours or of the next hop's connection are temporary (4xx). A permanent refusal (5xx)
+only ever comes from the next hop itself or from a command that breaks the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CoopError(Exception):
+    """The root: its text is written for the person who has to act on it."""
+
+
+class SettingsError(CoopError):
+    """Settings that cannot be used; ``faults`` has one sentence for each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+class BundleError(CoopError):
+    """A model bundle that is missing, damaged, or made for another version."""
+
+
+class StartError(CoopError):
+    """Something outside the settings keeps the filter from starting."""
+
+
+class Unscorable(CoopError):
+    """A mail that cannot be judged. ``reason`` is one of ``milter.spam.verdict.Reason``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NextHopError(CoopError):
+    """The next hop cannot be reached, broke off or broke the protocol, before our final dot."""
+
+
+class NextHopUnsure(NextHopError):
+    """The next hop broke off between our final dot and its reply: it may have taken the mail."""

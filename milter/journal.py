@@ -1,0 +1,35 @@
+"""One line a mail: what came of it. No subject, no body, no full address."""
+
+from __future__ import annotations
+
+import logging
+
+from milter.smtp.envelope import Transaction
+from milter.smtp.reply import Reply
+from milter.spam.verdict import Judgement
+
+log = logging.getLogger("milter.journal")
+
+
+def record(mail: Transaction, judgement: Judgement, reply: Reply, milliseconds: float) -> None:
+    """Write the line: ``key=value`` pairs, values without blanks, the reply's text last."""
+    envelope = mail.envelope
+    score = f"{judgement.score.fake:.2f}" if judgement.score else "-"
+    log.info(
+        "id=%s verdict=%s score=%s reason=%s asks=%s offers=%s model=%s client=%s "
+        "sender_domain=%s recipients=%d octets=%d stray=%d ms=%.1f reply=%s",
+        envelope.id,
+        judgement.verdict,
+        score,
+        judgement.reason or "-",
+        ",".join(judgement.asks) or "-",
+        ",".join(judgement.offers) or "-",
+        judgement.model,
+        envelope.client,
+        envelope.sender.domain or "-",
+        len(envelope.recipients),
+        len(mail.content),
+        mail.stray,
+        milliseconds,
+        reply,
+    )

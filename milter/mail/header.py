@@ -1,0 +1,78 @@
+"""The header as octets: found, read, and edited without touching anything else.
+
+Content is what ``milter.smtp.data`` makes: lines that end in CRLF, no other CR or LF. The header
+ends at the first empty line (RFC 5322 section 2.1), or with the content where there is none.
+Python's ``email`` is not used: it writes a header anew when it edits one, which breaks DKIM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+#: The header fields that are ours. Whatever comes in under these names is forged or stale.
+VERDICT = b"X-Coop-Verdict"
+CLUES = b"X-Coop-Clues"
+
+# In every spelling that some server or client takes for the field: any case, blanks (folded ones
+# too) before the colon, and the folded lines that belong to it.
+_OURS = re.compile(
+    rb"^X-Coop-(?:Verdict|Clues)(?:[ \t\v\f]|\r\n[ \t])*:[^\n]*\n(?:[ \t][^\n]*\n)*",
+    re.IGNORECASE | re.MULTILINE,
+)
+# mbox's separator line, which some programs leave on top of the header. Postfix takes it for one
+# only where it is the very first line, so our fields go below it.
+_FROM_LINE = re.compile(rb">?From [^\n]*\n")
+# One field: name, then the value with its folded lines.
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*)", re.MULTILINE)
+
+
+def end_of_header(content: bytes) -> int:
+    """The offset behind the header's last line: where the empty line begins, or the content ends."""
+    if content.startswith(b"\r\n"):
+        return 0
+    end = content.find(b"\r\n\r\n")
+    return end + 2 if end >= 0 else len(content)
+
+
+def body_range(content: bytes, start: int, end: int) -> tuple[int, int]:
+    """Where the header of the entity between ``start`` and ``end`` ends, and where its body begins.
+
+    What begins with neither a field nor an empty line has no header and is body from its start on,
+    for Postfix as well as here.
+    """
+    if content.startswith(b"\r\n", start, end):
+        return start, start + 2
+    top = _FROM_LINE.match(content, start, end)
+    if not _FIELD.match(content, top.end() if top else start, end):
+        return start, start
+    found = content.find(b"\r\n\r\n", start, end)
+    return (found + 2, found + 4) if found >= 0 else (end, end)
+
+
+def without_ours(content: bytes) -> bytes:
+    """``content`` without any field of ours in its header; the same object if there is none."""
+    end = end_of_header(content)
+    header = content[:end]
+    cleaned = _OURS.sub(b"", header)
+    return content if len(cleaned) == end else cleaned + content[end:]
+
+
+def with_fields(content: bytes, fields: Sequence[bytes]) -> bytes:
+    """``content`` with ``fields`` (whole, CRLF included) as the only ones of ours, on top.
+
+    Every other octet stays. Where the content begins with a blank, it has no header, and a folded
+    line must not become part of our field: then an empty line is put between, as Postfix does.
+    """
+    rest = without_ours(content)
+    top = _FROM_LINE.match(rest)
+    at = top.end() if top else 0
+    separator = b"\r\n" if rest[at : at + 1] in (b" ", b"\t") else b""
+    return b"".join([rest[:at], *fields, separator, rest[at:]])
+
+
+def fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name in lower case and unfolded value of each field; lines that are no field are skipped."""
+    for match in _FIELD.finditer(header):
+        name, value = match.groups()
+        yield name.lower(), value.replace(b"\r\n", b"").replace(b"\n", b"").strip(b" \t")

@@ -1,0 +1,131 @@
+"""From content to the text that its reader sees: subject, body, what is quoted, what is hidden."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from milter.mail import charset, header, mime
+from milter.mail.html import to_text
+
+# Characters of body that are read. A pitch makes its point in the first page; what stands behind
+# some twenty thousand characters is padding, and scoring must stay quick.
+MAX_TEXT = 20000
+# Words of a part that must be new for it to be read besides another (multipart/alternative has
+# the same text twice; where the two differ, one of them may be there to fool a filter).
+_NEW_SHARE = 0.3
+
+# What text does not have: control characters but for line ends and tabs, and octets that no charset
+# explains. Some slip into real mails; one in twenty is no mail that anybody could read.
+_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_NO_TEXT_SHARE = 0.05
+
+_ENCODED_WORD = re.compile(
+    rb"=\?([!-~]{1,40}?)\?([BbQq])\?([!->@-~]{0,2000}?)\?=(?:[ \t]+(?==\?))?"
+)
+_REPLY_HEAD = re.compile(
+    r"^(?:-{2,}\s*(?:Original Message|Ursprüngliche Nachricht|Originalnachricht|Forwarded message"
+    r"|Weitergeleitete Nachricht|Weitergeleitete E-Mail|Message d'origine|Mensaje original)\b.*"
+    r"|(?:On|Am|Le|El|Il|Op|W dniu)\s.{6,120}"
+    r"\s?(?:wrote|schrieb(?:en)?|a écrit|escribió|ha scritto|schreef|napisał\(?a?\)?)\b.{0,80}:\s*"
+    r"|_{20,})$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MailText:
+    """What one mail says. All are Unicode text with LF line ends, empty where there is none."""
+
+    subject: str
+    body: str
+    quoted: str
+    hidden: str
+
+    @property
+    def readable(self) -> bool:
+        """Whether this is text at all, not octets of something else that were taken for it."""
+        text = self.body[:4000]
+        return len(_NO_TEXT.findall(text)) <= _NO_TEXT_SHARE * len(text)
+
+
+def read_text(content: bytes) -> MailText:
+    """The text of a mail; never fails on account of what is in it, and reads under caps."""
+    end, _ = header.body_range(content, 0, len(content))
+    fields = header.fields(content[: min(end, mime.MAX_HEADER)])
+    subject = next((value for name, value in fields if name == b"subject"), b"")
+    visible, hidden = _body(content)
+    own, quoted = _split_quoted(visible)
+    return MailText(unencoded(subject[:2000]), own, quoted, hidden)
+
+
+def unencoded(value: bytes) -> str:
+    """A header value with its encoded words (RFC 2047) decoded, whoever put 8-bit into it."""
+    pieces = []
+    at = 0
+    for match in _ENCODED_WORD.finditer(value):
+        pieces.append(charset.decode(value[at : match.start()]))
+        name, encoding, text = match.groups()
+        if encoding in b"Qq":
+            octets = mime.decoded(text.replace(b"_", b" "), b"quoted-printable")
+        else:
+            octets = mime.decoded(text, b"base64")
+        pieces.append(charset.decode(octets, name.partition(b"*")[0].decode("ascii")))
+        at = match.end()
+    pieces.append(charset.decode(value[at:]))
+    return "".join(pieces)
+
+
+def _body(content: bytes) -> tuple[str, str]:
+    """Visible and hidden text of all parts; attachments only where there is nothing else."""
+    parts = list(mime.text_parts(content))
+    inline = [part for part in parts if not part.attached]
+    texts, hidden = _read(inline)
+    if not any(texts):
+        texts, more = _read([part for part in parts if part.attached])
+        hidden += more
+    return "\n".join(_distinct(texts))[:MAX_TEXT], "\n".join(hidden)[:MAX_TEXT]
+
+
+def _read(parts: list[mime.TextPart]) -> tuple[list[str], list[str]]:
+    texts, hidden = [], []
+    left = 2 * MAX_TEXT
+    for part in sorted(parts, key=lambda part: not part.html):  # of two equals, the HTML is shown
+        if left <= 0:
+            break
+        text = charset.decode(part.octets, part.charset)
+        if part.html:
+            html = to_text(text, MAX_TEXT)
+            text = html.visible
+            hidden.append(html.hidden)
+        texts.append(text[:MAX_TEXT].replace("\r\n", "\n"))
+        left -= len(texts[-1])
+    return texts, [text for text in hidden if text]
+
+
+def _distinct(texts: list[str]) -> list[str]:
+    """The texts without those that say what another has said."""
+    if len(texts) < 2:
+        return texts
+    kept: list[str] = []
+    known: set[str] = set()
+    for text in texts:
+        words = set(text.split())
+        if words and (not kept or len(words - known) > _NEW_SHARE * len(words)):
+            kept.append(text)
+            known |= words
+    return kept
+
+
+def _split_quoted(text: str) -> tuple[str, str]:
+    """A body's own words, and what it quotes: ``>`` lines, and all below a reply's headline."""
+    head = _REPLY_HEAD.search(text)
+    own, below = (text[: head.start()], text[head.end() :]) if head else (text, "")
+    if not own.strip():  # forwarded without a word: then that is what the mail says
+        own, below = below, ""
+    if ">" not in own:
+        return own, below
+    lines = own.split("\n")
+    quoted = [line.lstrip("> ") for line in lines if line.startswith(">")]
+    rest = [line for line in lines if not line.startswith(">")]
+    return "\n".join(rest), "\n".join([*quoted, below])

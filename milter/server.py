@@ -1,0 +1,151 @@
+"""Where everything is built, started and stopped. Importing this opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from milter import maildir
+from milter.config import Settings
+from milter.errors import BundleError, NextHopError, StartError
+from milter.pipeline import Pipeline
+from milter.smtp.endpoint import Endpoint
+from milter.smtp.next_hop import NextHop, SmtpNextHop, Timeouts
+from milter.smtp.receiver import Receiver, ReceiverSettings
+from milter.spam.bundle import Bundle, open_models
+
+log = logging.getLogger(__name__)
+
+
+class Model:
+    """The model in use; asked for it before each mail, so that it can be swapped between two."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.model
+        self._bundle = open_models(self._settings.folder, self._settings.version)
+
+    def __call__(self) -> Bundle:
+        return self._bundle
+
+    def reload(self) -> None:
+        """Open the bundle anew; one that cannot be used is refused, and the old one stays."""
+        try:
+            self._bundle = open_models(self._settings.folder, self._settings.version)
+        except BundleError as error:
+            log.error("the model stays %s: %s", self._bundle.version, error)
+        else:
+            log.info("model %s in use", self._bundle.version)
+
+
+class Server:
+    """The filter: a listener, its sessions, and a way to stop without losing a mail."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.model = Model(settings)
+        if not settings.filter.next_hop:
+            maildir.prepare(settings.filter.maildir)
+        self._pipeline = Pipeline(self.model, settings.limits.judging, settings.header.clues)
+        self._sessions: set[Receiver] = set()
+        self._receiver_settings = ReceiverSettings(
+            hostname=settings.hostname,
+            before_queue=settings.before_queue,
+            stray_line_ends=settings.filter.stray_line_ends,
+            xforward_peers=settings.filter.xforward_peers,
+            message_size=settings.limits.message_size,
+            errors=settings.limits.errors,
+            idle=settings.limits.idle,
+        )
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT; ``ready`` is called once mail can come. SIGHUP: reload."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.model.reload)
+        listener = await self._listen()
+        await self._try_next_hop()
+        gc.freeze()  # what lives from here on lives for ever: spare the collector the walk
+        ready()
+        await stop.wait()
+        listener.close()
+        await self._drain()
+
+    async def _listen(self) -> asyncio.Server:
+        endpoint = self._settings.filter.listen
+        loop = asyncio.get_running_loop()
+        try:
+            if endpoint.path:
+                _remove_stale_socket(Path(endpoint.path))
+                return await loop.create_unix_server(self._session, endpoint.path)
+            return await loop.create_server(self._session, endpoint.host, endpoint.port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise StartError(
+                f"cannot listen on {endpoint}: {reason}. Is a filter running already, "
+                "or another program on this port? Name another one with --listen."
+            ) from error
+
+    def _session(self) -> Receiver:
+        receiver = Receiver(self._receiver_settings, self.new_next_hop(), self._pipeline)
+        self._sessions.add(receiver)
+        receiver.on_end = self._sessions.discard
+        return receiver
+
+    def new_next_hop(self) -> NextHop:
+        """One session's way to the next hop."""
+        limits = self._settings.limits
+        if not self._settings.filter.next_hop:
+            return maildir.MaildirNextHop(self._settings.filter.maildir)
+        return SmtpNextHop(
+            Endpoint.parse(self._settings.filter.next_hop),
+            self._settings.hostname,
+            Timeouts(connect=limits.connect, reply=limits.reply, final=limits.final),
+        )
+
+    async def _try_next_hop(self) -> None:
+        """Say at start what else would only show with the first mail. Postfix may start later."""
+        next_hop = self.new_next_hop()
+        try:
+            await next_hop.open()
+        except NextHopError as error:
+            log.warning(
+                "the next hop cannot be used yet: %s. Until it can, mail is answered 451 "
+                "and the sender keeps it.",
+                error,
+            )
+        finally:
+            await next_hop.close()
+
+    async def _drain(self) -> None:
+        """Let the mails under way finish; then end what is left, and say what that was."""
+        for session in list(self._sessions):
+            session.leave()
+        tasks = [task for session in self._sessions if (task := session.task)]
+        if not tasks:
+            return
+        log.info("stopping: %d sessions finish their mail", len(tasks))
+        _, late = await asyncio.wait(tasks, timeout=self._settings.limits.drain)
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("%d sessions were cut off; their senders keep the mail", len(late))
+            await asyncio.wait(late, timeout=5)
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove a socket file that nobody listens on; it stays behind when a filter is killed."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()

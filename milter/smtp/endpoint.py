@@ -1,0 +1,41 @@
+"""Where to listen and where to connect: ``HOST:PORT``, ``inet:HOST:PORT`` or ``unix:PATH``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+_INET = re.compile(r"(?:inet:)?(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A TCP address (``host`` and ``port``) or a Unix socket (``path``)."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """Read an endpoint; raises ``ValueError`` with a sentence that says what is expected."""
+        if text.startswith("unix:") and len(text) > len("unix:"):
+            return cls(path=text.removeprefix("unix:"))
+        match = _INET.fullmatch(text)
+        if not match or int(match["port"]) > 65535:
+            raise ValueError(
+                f"{text!r} is not an endpoint: write HOST:PORT, [IPV6]:PORT or unix:PATH"
+            )
+        return cls(host=match["v6"] or match["host"], port=int(match["port"]))
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection to it; raises ``OSError``."""
+        if self.path:
+            return await asyncio.open_unix_connection(self.path)
+        return await asyncio.open_connection(self.host, self.port)

@@ -1,0 +1,32 @@
+"""What belongs to one mail besides its content."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from milter.smtp.command import Address
+
+
+def _new_id() -> str:
+    """A short id that ties a mail's log lines together; 40 bits are plenty for that."""
+    return secrets.token_hex(5)
+
+
+@dataclass(slots=True)
+class Envelope:
+    """The envelope of one mail: sender, accepted recipients, and the client behind Postfix."""
+
+    sender: Address
+    recipients: list[Address] = field(default_factory=list)
+    client: str = "unknown"
+    id: str = field(default_factory=_new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A mail that has come in whole: envelope, content (CRLF lines), stray octets replaced."""
+
+    envelope: Envelope
+    content: bytes
+    stray: int

@@ -1,0 +1,217 @@
+"""What stands behind the filter: the interface, and the exact SMTP client to Postfix.
+
+The client is our own because library clients rewrite what they send: bare CR and LF, dots, cases,
+parameters. Here a command goes out as it came in, and a reply comes back as it was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from milter.errors import NextHopError, NextHopUnsure
+from milter.smtp import data, xforward
+from milter.smtp.command import Address
+from milter.smtp.endpoint import Endpoint
+from milter.smtp.reply import Reply, ReplyReader
+
+log = logging.getLogger(__name__)
+
+#: EHLO keywords (RFC 5321 4.1.1.1) with their parameters, both in the next hop's octets.
+Capabilities = Mapping[bytes, bytes]
+
+
+class NextHop(Protocol):
+    """One session with what takes the mail next. Faults raise ``NextHopError``.
+
+    ``open`` may be called again after a fault or ``close``; it does nothing while connected.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it announced at the last ``open``."""
+
+    async def open(self) -> None:
+        """Connect and say EHLO, unless connected."""
+
+    async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
+        """Begin a mail, telling about the ``client`` (XFORWARD attributes) before it."""
+
+    async def rcpt(self, recipient: Address) -> Reply:
+        """Name a recipient."""
+
+    async def deliver(self, content: bytes) -> Reply:
+        """Hand the mail over; its reply is the mail's fate."""
+
+    async def reset(self) -> None:
+        """Give the mail under way up, if there is one."""
+
+    async def close(self) -> None:
+        """End the session; never raises, and never ends a mail that is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. Together they stay under the 100 s that Postfix waits (smtpd_proxy_timeout)."""
+
+    connect: float = 5.0  # on one host or in one rack: what does not answer in 5 s is down
+    reply: float = 30.0  # to a command; Postfix answers at once unless a policy service hangs
+    final: float = 75.0  # to the final dot: body milters and the queue's fsync happen there
+
+
+class SmtpNextHop:
+    """A session with an SMTP server."""
+
+    def __init__(self, endpoint: Endpoint, hostname: str, timeouts: Timeouts) -> None:
+        self._endpoint = endpoint
+        self._hostname = hostname
+        self._timeouts = timeouts
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._mail_under_way = False
+        self.capabilities: dict[bytes, bytes] = {}
+
+    async def open(self) -> None:
+        """Connect, read the greeting, say EHLO (or HELO to a server that knows no EHLO)."""
+        if self._streams:
+            return
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                self._streams = await self._endpoint.connect()
+                greeting = await self._reply()
+                if greeting.code != 220:
+                    raise NextHopError(f"{self._endpoint} greets with {greeting}")
+                await self._hello()
+        except (OSError, NextHopError) as error:  # TimeoutError is an OSError
+            await self.close()
+            if isinstance(error, NextHopError):
+                raise
+            raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
+
+    async def _hello(self) -> None:
+        name = self._hostname.encode("ascii", "replace")
+        reply = await self._command(b"EHLO " + name, self._timeouts.connect)
+        if reply.positive:
+            words = (text.partition(b" ") for text in reply.texts[1:])
+            self.capabilities = {name.upper(): parameters for name, _, parameters in words}
+            return
+        self.capabilities = {}
+        reply = await self._command(b"HELO " + name, self._timeouts.connect)
+        if not reply.positive:
+            raise NextHopError(f"{self._endpoint} answers HELO with {reply}")
+
+    async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
+        """XFORWARD as far as it is announced, then MAIL."""
+        await self.open()
+        announced = self.capabilities.get(b"XFORWARD", b"").upper().split()
+        for line in xforward.commands(client, announced):
+            reply = await self._command(line, self._timeouts.reply)
+            if not reply.positive:  # it is for the next hop's log only: no reason to stop a mail
+                log.warning("next hop %s answers XFORWARD with %s", self._endpoint, reply)
+        reply = await self._command(b"MAIL FROM:" + bytes(sender), self._timeouts.reply)
+        self._mail_under_way = reply.positive
+        return reply
+
+    async def rcpt(self, recipient: Address) -> Reply:
+        """RCPT."""
+        return await self._command(b"RCPT TO:" + bytes(recipient), self._timeouts.reply)
+
+    async def deliver(self, content: bytes) -> Reply:
+        """DATA, the content, the final dot.
+
+        A connection that breaks before the dot is sent loses nothing: the sender still has the
+        mail. One that breaks behind it leaves us unsure (``NextHopUnsure``): the next hop may
+        have the mail, the sender will send it again. SMTP cannot close that window (RFC 1047).
+        """
+        wire = data.encode(content)
+        reply = await self._command(b"DATA", self._timeouts.reply)
+        if reply.code != 354:
+            if reply.final and not reply.positive:
+                return reply
+            await self.close()
+            raise NextHopError(f"{self._endpoint} answers DATA with {reply}")
+        self._mail_under_way = False
+        await self._send(wire)
+        try:
+            reply = await self._timed_reply(self._timeouts.final)
+        except NextHopError as error:
+            raise NextHopUnsure(f"{error}, behind our final dot") from error
+        if not reply.final:
+            await self.close()
+            raise NextHopError(f"{self._endpoint} answers the final dot with {reply}")
+        return reply
+
+    async def reset(self) -> None:
+        """RSET if a mail is under way; a next hop that cannot do that is hung up on."""
+        if self._mail_under_way and self._streams:
+            self._mail_under_way = False
+            reply = await self._command(b"RSET", self._timeouts.reply)
+            if not reply.positive:
+                await self.close()
+
+    async def close(self) -> None:
+        """Say QUIT and hang up. A mail that was not finished with a dot is thus given up."""
+        streams, self._streams, self._mail_under_way = self._streams, None, False
+        if streams:
+            _, writer = streams
+            if not writer.is_closing():
+                writer.write(b"QUIT\r\n")
+            writer.close()
+
+    async def _command(self, line: bytes, timeout: float) -> Reply:
+        await self._send(line + b"\r\n")
+        reply = await self._timed_reply(timeout)
+        if reply.code == 421:  # RFC 5321 3.8: it is closing the connection
+            await self.close()
+        return reply
+
+    async def _send(self, octets: bytes) -> None:
+        if not self._streams:
+            raise NextHopError(f"{self._endpoint} has closed the connection")
+        _, writer = self._streams
+        try:
+            async with asyncio.timeout(self._timeouts.final):
+                writer.write(octets)
+                await writer.drain()
+        except OSError as error:
+            await self._abort()
+            raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
+
+    async def _timed_reply(self, timeout: float) -> Reply:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._reply()
+        except (OSError, NextHopError) as error:
+            await self._abort()
+            raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
+
+    async def _reply(self) -> Reply:
+        if not self._streams:
+            raise NextHopError("has closed the connection")
+        reader, _ = self._streams
+        replies = ReplyReader()
+        while octets := await reader.read(65536):
+            try:
+                reply = replies.feed(octets)
+            except ValueError as error:
+                raise NextHopError(str(error)) from error
+            if reply:
+                return reply
+        raise NextHopError("closed the connection")
+
+    async def _abort(self) -> None:
+        """Hang up without a word: nothing that is still buffered may reach the next hop."""
+        streams, self._streams, self._mail_under_way = self._streams, None, False
+        if streams:
+            streams[1].transport.abort()
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, in words for the log."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,291 @@
+"""The receiving side: one SMTP session, command by command.
+
+aiosmtpd's own commands answer 555 to DSN parameters, rewrite ENVID and ORCPT, and refuse long
+lines for good; none of them is used. One method a command, each returning its reply; one loop
+reads commands, sends replies and counts faults. What a session may do when is the table in
+``milter.smtp.command``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from milter.errors import NextHopError, NextHopUnsure
+from milter.smtp import reply as r
+from milter.smtp import xforward
+from milter.smtp.command import ALLOWED, Address, Command, State, out_of_place
+from milter.smtp.connection import Connection, OctetsBehindData
+from milter.smtp.data import DataDecoder
+from milter.smtp.envelope import Envelope, Transaction
+from milter.smtp.next_hop import NextHop
+from milter.smtp.reply import Reply
+
+log = logging.getLogger(__name__)
+
+#: Called with each mail that came in whole; delivers it to the next hop and returns the reply.
+Route = Callable[[Transaction, NextHop], Awaitable[Reply]]
+
+# Of the next hop's keywords only those are handed on for which the filter is transparent.
+_HANDED_ON = (b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"REQUIRETLS")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """What a session may do; the reasons for the defaults stand in ``milter.config``."""
+
+    hostname: str
+    before_queue: bool
+    stray_line_ends: str
+    xforward_peers: tuple[IPv4Network | IPv6Network, ...]
+    message_size: int
+    errors: int
+    idle: float
+
+
+class Receiver(Connection):
+    """One session. ``settings`` bound it, ``next_hop`` is its own, ``route`` takes its mails."""
+
+    def __init__(self, settings: ReceiverSettings, next_hop: NextHop, route: Route) -> None:
+        super().__init__(settings.hostname, settings.idle)
+        self._settings = settings
+        self._next_hop = next_hop
+        self._route = route
+        self._state = State.CONNECTED
+        self._errors = 0
+        self._mails = 0
+        self._client: dict[bytes, bytes] = {}
+        self._mail: Envelope | None = None
+        self._methods: dict[bytes, Callable[[bytes], Awaitable[Reply]]] = {
+            b"EHLO": self._ehlo,
+            b"HELO": self._helo,
+            b"XFORWARD": self._xforward,
+            b"MAIL": self._mail_from,
+            b"RCPT": self._rcpt_to,
+            b"DATA": self._data,
+            b"RSET": self._rset,
+            b"NOOP": self._noop,
+            b"VRFY": self._vrfy,
+            b"QUIT": self._quit,
+        }
+
+    async def _converse(self) -> None:
+        await self._say(Reply.of(220, "", f"{self._settings.hostname} ESMTP"))
+        while not self._leaving:
+            line = await self._next_line()
+            self._busy = True
+            reply = await self._answer(line)
+            await self._say(reply)
+            self._busy = self._mail is not None
+            self._count_fault(reply)
+        if self._errors > self._settings.errors:
+            await self._say(r.TOO_MANY_ERRORS)
+
+    async def _hang_up(self) -> None:
+        await self._next_hop.close()
+
+    async def _answer(self, line: bytes | None) -> Reply:
+        """The reply to one command line; None stands for a line that was too long."""
+        if line is None:
+            return r.LINE_TOO_LONG
+        if not line.endswith(b"\r\n"):
+            self._leaving = True  # what else this peer takes for a line end is anybody's guess
+            return r.BARE_LF
+        command = Command.parse(line[:-2])
+        if command.verb not in ALLOWED:
+            return r.UNKNOWN_COMMAND
+        if self._state not in ALLOWED[command.verb]:
+            return out_of_place(command.verb, self._state)
+        try:
+            return await self._methods[command.verb](command.argument)
+        except NextHopError as error:
+            return await self._next_hop_failed(error)
+
+    async def _next_hop_failed(self, error: NextHopError) -> Reply:
+        """Give the mail up; the sender still has it and is told to try again."""
+        log.warning("mail %s: next hop failed: %s", self._mail.id if self._mail else "-", error)
+        self._forget_mail()
+        self._state = State.BROKEN
+        await self._next_hop.close()
+        return r.NEXT_HOP_LOST if isinstance(error, NextHopUnsure) else r.NEXT_HOP_DOWN
+
+    def _count_fault(self, reply: Reply) -> None:
+        if reply.code >= 500:
+            self._errors += 1
+        if reply.code == 421 or self._errors > self._settings.errors:
+            self._leaving = True
+
+    # --- commands -----------------------------------------------------------------------
+
+    async def _ehlo(self, name: bytes) -> Reply:
+        if not name:
+            return r.BAD_SYNTAX
+        await self._greeted()
+        return Reply.of(250, "", self._settings.hostname, *self._announced())
+
+    async def _helo(self, name: bytes) -> Reply:
+        if not name:
+            return r.BAD_SYNTAX
+        await self._greeted()
+        return Reply.of(250, "", self._settings.hostname)
+
+    async def _greeted(self) -> None:
+        """Begin anew, and know the next hop, so that EHLO can say what it can do.
+
+        If it cannot be reached now, MAIL says so: Postfix shows its client no more than a generic
+        fault for a refused EHLO.
+        """
+        await self._rset(b"")
+        self._state = State.READY
+        try:
+            await self._next_hop.open()
+        except NextHopError as error:
+            log.warning("next hop failed at EHLO: %s", error)
+
+    def _announced(self) -> list[str]:
+        """EHLO keywords: what the next hop can do, and what the filter itself adds or bounds."""
+        theirs = self._next_hop.capabilities
+        keywords = [f"SIZE {self._size_limit()}"]
+        if not self._settings.before_queue:
+            keywords.insert(0, "PIPELINING")
+        keywords += [word.decode() for word in _HANDED_ON if word in theirs]
+        if self._may_xforward():
+            keywords.append("XFORWARD " + b" ".join(xforward.ATTRIBUTES).decode())
+        return keywords
+
+    def _size_limit(self) -> int:
+        theirs = self._next_hop.capabilities.get(b"SIZE", b"")
+        limit = int(theirs) if theirs.isdigit() and len(theirs) < 20 else 0
+        return min(limit or self._settings.message_size, self._settings.message_size)
+
+    def _may_xforward(self) -> bool:
+        if self._peer == "local":
+            return True  # a Unix socket's permissions have decided that already
+        address = ip_address(self._peer.partition("%")[0])
+        return any(address in network for network in self._settings.xforward_peers)
+
+    async def _xforward(self, argument: bytes) -> Reply:
+        if not self._may_xforward():
+            return r.NO_PEER
+        attributes = xforward.parse(argument)
+        if attributes is None:
+            return r.BAD_SYNTAX
+        self._client |= attributes
+        return r.OK
+
+    async def _mail_from(self, argument: bytes) -> Reply:
+        sender = Address.parse(b"FROM", argument)
+        if sender is None:
+            return r.BAD_SYNTAX
+        if self._mails and self._settings.before_queue:
+            return r.ONE_MAIL_ONLY
+        if sender.size > self._settings.message_size:
+            return r.TOO_LARGE
+        self._mail = Envelope(sender, client=xforward.client(self._client))
+        await self._next_hop.open()
+        if sender.wants(b"SMTPUTF8") and b"SMTPUTF8" not in self._next_hop.capabilities:
+            return r.NO_SMTPUTF8
+        reply = self._handed_back(await self._next_hop.mail(sender, self._client))
+        if reply.positive:
+            self._state = State.MAIL
+        else:
+            self._mail = None
+        return reply
+
+    async def _rcpt_to(self, argument: bytes) -> Reply:
+        if self._state is State.BROKEN:
+            return r.NEXT_HOP_LOST
+        assert self._mail
+        recipient = Address.parse(b"TO", argument)
+        if recipient is None:
+            return r.BAD_SYNTAX
+        reply = self._handed_back(await self._next_hop.rcpt(recipient))
+        if reply.positive:
+            self._mail.recipients.append(recipient)
+            self._state = State.RCPT
+        return reply
+
+    def _handed_back(self, reply: Reply) -> Reply:
+        """The next hop's reply, unless it is none that MAIL or RCPT can have."""
+        if not reply.final:
+            raise NextHopError(f"out of step: {reply}")
+        return reply
+
+    async def _rset(self, argument: bytes) -> Reply:
+        self._forget_mail()
+        await self._next_hop.reset()
+        return r.OK
+
+    def _forget_mail(self) -> None:
+        """Back to between mails; XFORWARD attributes hold for one mail (XFORWARD_README)."""
+        self._mail = None
+        self._client = {}
+        if self._state is not State.CONNECTED:
+            self._state = State.READY
+
+    async def _noop(self, argument: bytes) -> Reply:
+        return r.OK
+
+    async def _vrfy(self, argument: bytes) -> Reply:
+        return r.VRFY_UNSURE if argument else r.BAD_SYNTAX
+
+    async def _quit(self, argument: bytes) -> Reply:
+        self._leaving = True
+        return r.BYE
+
+    # --- the mail itself ----------------------------------------------------------------
+
+    async def _data(self, argument: bytes) -> Reply:
+        if argument:
+            return r.NO_ARGUMENT
+        if self._state is State.BROKEN:
+            return r.NEXT_HOP_LOST
+        if self._state is State.MAIL:
+            return r.NO_RECIPIENTS
+        await self._say(r.GO_AHEAD)
+        received = await self._receive()
+        if isinstance(received, Reply):
+            await self._rset(b"")
+            return received
+        self._mails += 1
+        reply = await self._route(received, self._next_hop)
+        self._forget_mail()
+        return reply
+
+    async def _receive(self) -> Transaction | Reply:
+        """The content up to the end of data, or why it is refused."""
+        assert self._mail
+        decoder = DataDecoder()
+        pieces: list[bytes] = []
+        size = 0
+        octets, self._buffer = self._buffer, b""
+        while True:
+            piece = decoder.feed(octets)
+            size += len(piece)
+            if size <= self._settings.message_size:
+                pieces.append(piece)
+            else:
+                pieces.clear()  # read on to the end of data: only there can we answer
+            if decoder.done:
+                break
+            octets = await self._more()
+        self._buffer = decoder.rest
+        if self._settings.before_queue:
+            await self._nothing_behind_data()
+        if size > self._settings.message_size:
+            return r.TOO_LARGE
+        if decoder.stray and self._settings.stray_line_ends == "reject":
+            return r.STRAY_LINE_END
+        return Transaction(self._mail, b"".join(pieces), decoder.stray)
+
+    async def _nothing_behind_data(self) -> None:
+        """In front of the queue, refuse a mail that has octets waiting behind its end of data.
+
+        Postfix never sends ahead there, so they are somebody's smuggled end of data. Only QUIT is
+        let through: it can carry nothing. After the queue a client may send ahead (RFC 2920).
+        """
+        waiting = await self._octets_waiting()
+        if waiting and waiting.upper() != b"QUIT\r\n":
+            raise OctetsBehindData

@@ -1,0 +1,54 @@
+"""Text made comparable: one form for what looks the same, and a note of who tried to hide what."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Format characters that no reader sees: soft hyphen, zero-width ones, direction marks, BOM.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+)
+# Cyrillic and Greek letters that look like Latin ones, for words that mix the scripts.
+_LOOKALIKES = str.maketrans(
+    "асԁеһіјӏоріԛѕтихуԝкмнвгαενικορτυχ",
+    "acdehijlopiqstuxywkmhbraevikoptux",
+)
+_OTHER_SCRIPT = re.compile("[\u0370-\u03ff\u0400-\u052f]")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_LATIN = re.compile("[a-z]")
+# Single letters with a blank, dot or dash between each: "b a c k l i n k".
+_SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_*]){4,60}[^\W\d_](?![^\W_])")
+
+
+def fold(text: str) -> tuple[str, list[str]]:
+    """Lower-cased text in Unicode's compatibility form, and notes of what was disguised.
+
+    The notes are features: ``invisible`` (format characters inside words), ``homoglyphs``,
+    ``spaced`` (letters set apart).
+    """
+    notes = []
+    if not text.isascii():
+        plain = _INVISIBLE.sub("", text)
+        # One soft hyphen or BOM is a mailer's habit; a handful is a disguise.
+        if len(text) - len(plain) > 3:
+            notes.append("invisible")
+        text = unicodedata.normalize("NFKC", plain)
+    text = text.lower()
+    if not text.isascii() and _OTHER_SCRIPT.search(text):
+        plain = _LETTERS.sub(_latin, text)
+        if plain != text:
+            notes.append("homoglyphs")
+        text = plain
+    text, count = _SPACED.subn(lambda match: re.sub(r"[ .\-_*]", "", match.group()), text)
+    if count:
+        notes.append("spaced")
+    return text, notes
+
+
+def _latin(match: re.Match[str]) -> str:
+    """A word that mixes Latin with look-alikes, in Latin; a word of one script as it is."""
+    word = match.group()
+    if word.isascii() or not (_OTHER_SCRIPT.search(word) and _LATIN.search(word)):
+        return word
+    return word.translate(_LOOKALIKES)

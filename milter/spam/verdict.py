@@ -1,0 +1,119 @@
+"""Score, then verdict: two steps, both pure. The third, the action, is in ``action``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from milter.spam import features as f
+from milter.spam.bundle import LABELS, Bundle, Thresholds
+from milter.spam.tokens import Tokens
+
+#: Features that are shown as the ones that weighed most.
+CLUES = 6
+
+
+class Verdict(StrEnum):
+    """What the filter says of a mail."""
+
+    FAKE = "fake"
+    GENUINE = "genuine"
+    NONE = "none"
+    UNSURE = "unsure"
+    UNSCORED = "unscored"
+
+
+class Reason(StrEnum):
+    """Why a mail was not judged. The same words in header, log, metrics and tests."""
+
+    TIMEOUT = "timeout"
+    TOO_LITTLE_TEXT = "too-little-text"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Calibrated probabilities in the order of ``LABELS``; they add up to 1."""
+
+    fake: float
+    genuine: float
+    none: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All there is to say about one mail. ``score`` is None where it was not judged.
+
+    ``clues``: words and what each added to the log-odds of ``fake`` against the other two labels,
+    the heaviest first.
+    """
+
+    verdict: Verdict
+    model: str
+    score: Score | None = None
+    reason: Reason | None = None
+    asks: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    clues: Sequence[tuple[str, float]] = ()
+
+
+def unscored(reason: Reason, model: str) -> Judgement:
+    """The judgement of a mail that could not be judged."""
+    return Judgement(Verdict.UNSCORED, model, reason=reason)
+
+
+def judge(tokens: Tokens, bundle: Bundle) -> Judgement:
+    """Judge a mail by its tokens."""
+    if tokens.count < bundle.too_little:
+        return unscored(Reason.TOO_LITTLE_TEXT, bundle.version)
+    vector = f.features(tokens)
+    parts = contributions(vector, bundle)
+    score = probabilities(parts.sum(axis=0) + bundle.intercept, bundle.temperature)
+    return Judgement(
+        verdict=decide(score, bundle.thresholds),
+        model=bundle.version,
+        score=score,
+        asks=vector.found.asks,
+        offers=vector.found.offers,
+        clues=_clues(tokens, vector, parts / bundle.temperature),
+    )
+
+
+def contributions(vector: f.Features, bundle: Bundle) -> NDArray[np.float64]:
+    """What each feature adds to each label's log-odds before calibration, (n, 3)."""
+    weights = bundle.weights[vector.ids].astype(np.float64) * bundle.scale
+    parts: NDArray[np.float64] = weights * vector.values[:, np.newaxis]
+    return parts
+
+
+def probabilities(logits: NDArray[np.float64], temperature: float) -> Score:
+    """Softmax of ``logits`` (3,) over ``temperature`` (Guo et al. 2017, section 4.2)."""
+    scaled = logits / temperature
+    powers = np.exp(scaled - scaled.max())
+    return Score(*(powers / powers.sum()).tolist())
+
+
+def decide(score: Score, thresholds: Thresholds) -> Verdict:
+    """The verdict for a score: half-open ranges, ``fake`` first."""
+    if score.fake >= thresholds.fake:
+        return Verdict.FAKE
+    if score.fake >= thresholds.unsure:
+        return Verdict.UNSURE
+    if score.genuine >= thresholds.genuine and score.genuine > score.none:
+        return Verdict.GENUINE
+    return Verdict.NONE
+
+
+def _clues(
+    tokens: Tokens, vector: f.Features, parts: NDArray[np.float64]
+) -> list[tuple[str, float]]:
+    """The features that moved ``fake`` most against the mean of the other labels."""
+    fake = LABELS.index("fake")
+    margin = parts[:, fake] - np.delete(parts, fake, axis=1).mean(axis=1)
+    heaviest = np.argsort(-np.abs(margin), kind="stable")[:CLUES]
+    named = f.names(tokens, vector.found)
+    return [(named[int(vector.ids[i])], float(margin[i])) for i in heaviest if margin[i]]

@@ -1,0 +1,120 @@
+"""``coop-train``: one stage of learning a command; only this module prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from milter.errors import CoopError
+
+_ROOT = Path(__file__).resolve().parent
+OK, REFUSED = 0, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every fault of ours is a line on standard error, never a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except CoopError as error:
+        for line in str(error).splitlines():
+            print(f"coop-train: {line}", file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        print(f"coop-train: {error.filename}: {error.strerror}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return 130
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="coop-train", description="Fits and publishes the models of coop-verdict."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    fit = commands.add_parser("fit", help="learn from the corpus and write a model bundle")
+    fit.add_argument(
+        "--corpus", metavar="DIR", type=Path, default=_ROOT / "corpus", help="labelled mails"
+    )
+    _add_models(fit)
+    fit.add_argument("--jobs", metavar="N", type=int, default=-1, help="processes (default: cores)")
+    fit.set_defaults(run=_fit)
+
+    publish = commands.add_parser("publish", help="make a bundle the current one")
+    publish.add_argument("version", help="its version: the name of its folder")
+    _add_models(publish)
+    publish.set_defaults(run=_publish)
+    return parser
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models",
+        metavar="DIR",
+        type=Path,
+        default=_ROOT.parent / "models",
+        help="the folder of the bundles",
+    )
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from training.data import read_corpus
+    from training.fit import FitSettings, fit
+    from training.publish import write_bundle
+
+    settings = FitSettings()
+    examples = read_corpus(options.corpus)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading mails", total=len(examples))
+        heard = 0
+
+        def advance(done: int) -> None:
+            nonlocal heard
+            progress.update(task, completed=done)
+            if done == len(examples) and done != heard:
+                progress.update(task, description="fitting")
+            heard = done
+
+        fitted = fit(examples, settings, options.jobs, advance)
+    bundle = write_bundle(options.models, fitted, examples, settings)
+    _print_figures(json.loads((bundle / "manifest.json").read_text())["out_of_fold"])
+    print(f"\nwritten: {bundle}")
+    print(f"To put it in use: coop-train publish {bundle.name} --models {options.models}")
+
+
+def _print_figures(found: dict[str, Any]) -> None:
+    """The out-of-fold figures as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    wanted = found["wanted_called_fake"]
+    title = (
+        f"{found['mails']} mails, {found['themes']} themes, each judged by a model that saw none "
+        f"of its theme\nwanted mail called fake: {wanted['count']} of {wanted['mails']} "
+        f"(95 %: {wanted['low']:.2%} to {wanted['high']:.2%}), "
+        f"1-AUC {found['one_minus_auc_percent']:.2f} %, log loss {found['log_loss']:.3f}"
+    )
+    table = Table("language", "label", title=title, title_justify="left")
+    for name in ("mails", "recall", "fake", "unsure", "genuine", "none"):
+        table.add_column(name, justify="right")
+    for language, labels in found["by_language"].items():
+        for label, row in labels.items():
+            verdicts = [str(row[name]) for name in ("fake", "unsure", "genuine", "none")]
+            table.add_row(language, label, str(row["mails"]), f"{row['recall']:.0%}", *verdicts)
+    Console().print(table)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from training.publish import publish
+
+    publish(options.models, options.version)
+    print(f"current: {options.version}")
