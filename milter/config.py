@@ -1,42 +1,36 @@
 """The settings: one frozen, typed object from a TOML file.
 
 Each setting stands here once, with its default, its unit and its reason; ``annotated`` makes the
-sample file from that. Every fault of a file is found in one go, because each value is checked by
-itself: the checks sit in the types.
+sample file from that. The checks sit in the types (``milter.checks``).
 """
 
 from __future__ import annotations
 
-import difflib
-import os
 import socket
+import textwrap
 import tomllib
-from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, NewType
+from typing import Any
 
 import attrs
-from cattrs import Converter
-from cattrs.errors import ForbiddenExtraKeysError
-from cattrs.v import format_exception, transform_error
 
+from milter.checks import (
+    Arrangement,
+    Count,
+    LogLevel,
+    ModelsFolder,
+    Network,
+    NextHopEndpoint,
+    Octets,
+    Seconds,
+    StrayLineEnds,
+    converter,
+    faults,
+)
 from milter.errors import SettingsError
 from milter.smtp.endpoint import Endpoint
-
-Seconds = NewType("Seconds", float)
-Octets = NewType("Octets", int)
-Count = NewType("Count", int)
-NextHopEndpoint = NewType("NextHopEndpoint", str)  # an endpoint, or empty
-Arrangement = NewType("Arrangement", str)
-StrayLineEnds = NewType("StrayLineEnds", str)
-LogLevel = NewType("LogLevel", str)
-ModelsFolder = NewType("ModelsFolder", Path)
-Network = IPv4Network | IPv6Network
-
-ARRANGEMENTS = ("before-queue", "after-queue")
-STRAY_LINE_ENDS = ("blank", "reject")
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _SHIPPED_MODELS = Path(__file__).resolve().parent.parent / "models"
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -178,9 +172,9 @@ def load(path: Path | None, overrides: Mapping[str, Mapping[str, object]] = {}) 
         merged = table.get(section, {})
         table[section] = {**merged, **values} if isinstance(merged, dict) else merged
     try:
-        return _converter().structure(table, Settings)
+        return converter().structure(table, Settings)
     except Exception as error:  # cattrs gathers the faults in groups, or raises a plain one
-        raise SettingsError([f"{name}: {fault}" for fault in _faults(error)]) from error
+        raise SettingsError([f"{name}: {fault}" for fault in faults(error)]) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -195,131 +189,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError([f"{path}: not TOML: {error}"]) from error
 
 
-# --- checks, one a type -----------------------------------------------------------------
-
-
-def _converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind, check in _CHECKS.items():
-        converter.register_structure_hook(kind, lambda value, _, check=check: check(value))
-    converter.register_structure_hook_func(
-        lambda kind: kind == tuple[Network, ...], lambda value, _: _networks(value)
-    )
-    return converter
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a text in quotes, not {value!r}")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {value!r}")
-    return value
-
-
-def _above_zero(kinds: tuple[type, ...], unit: str) -> Callable[[object], object]:
-    def check(value: object) -> object:
-        sound = isinstance(value, kinds) and not isinstance(value, bool)
-        if not sound or not 0 < value < float("inf"):  # type: ignore[operator]  # a number by now
-            raise ValueError(f"must be {unit} above 0, not {value!r}")
-        return value
-
-    return check
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if value not in choices:
-            listed = " or ".join(f'"{choice}"' for choice in choices)
-            raise ValueError(f"must be {listed}, not {value!r}")
-        return str(value)
-
-    return check
-
-
-def _endpoint(value: object) -> Endpoint:
-    return Endpoint.parse(_text(value))
-
-
-def _next_hop(value: object) -> str:
-    return str(Endpoint.parse(_text(value))) if value != "" else ""
-
-
-def _networks(value: object) -> tuple[Network, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"must be a list of networks, not {value!r}")
-    try:
-        return tuple(ip_network(_text(item)) for item in value)
-    except ValueError as error:
-        raise ValueError(f"must be a list of networks such as 127.0.0.0/8: {error}") from error
-
-
-def _path(value: object) -> Path:
-    return Path(_text(value)).expanduser()
-
-
-def _existing_folder(value: object) -> Path:
-    folder = _path(value)
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {str(folder)!r}")
-    return folder
-
-
-_CHECKS: dict[object, Callable[[object], object]] = {
-    str: _text,
-    bool: _flag,
-    Path: _path,
-    Endpoint: _endpoint,
-    NextHopEndpoint: _next_hop,
-    Seconds: _above_zero((int, float), "a number of seconds"),
-    Octets: _above_zero((int,), "a whole number of octets"),
-    Count: _above_zero((int,), "a whole number"),
-    Arrangement: _one_of(ARRANGEMENTS),
-    StrayLineEnds: _one_of(STRAY_LINE_ENDS),
-    LogLevel: _one_of(LOG_LEVELS),
-    ModelsFolder: _existing_folder,
-}
-
-
-# --- faults and sample, for people ------------------------------------------------------
-
-
-def _faults(error: Exception) -> list[str]:
-    """A sentence for each fault: ``[section] key: what is wrong``."""
-
-    def sentence(fault: BaseException, kind: type | None) -> str:
-        if isinstance(fault, ForbiddenExtraKeysError):
-            return "\n".join(_unknown(key, fault.cl) for key in sorted(fault.extra_fields))
-        if attrs.has(kind or object) or not isinstance(fault, ValueError):
-            return (
-                "must be a section with keys"
-                if attrs.has(kind or object)
-                else format_exception(fault, kind)
-            )
-        return str(fault)
-
-    faults = []
-    for line in transform_error(error, format_exception=sentence):
-        text, _, where = line.rpartition(" @ ")
-        section, _, key = where.removeprefix("$").lstrip(".").partition(".")
-        place = f"[{section}]" if section else ""
-        faults += [
-            " ".join(filter(None, (place, f"{key}:" if key else "", part)))
-            for part in text.split("\n")
-        ]
-    return faults
-
-
-def _unknown(key: str, section: type) -> str:
-    known = [field.name for field in attrs.fields(section)]
-    close = difflib.get_close_matches(key, known, 1)
-    meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    return f"{key}: unknown; {meant}"
-
-
 def annotated() -> str:
     """The sample file: every setting with its default and its reason, ready to be changed."""
     lines = [
@@ -327,22 +196,13 @@ def annotated() -> str:
         "# Relative paths are relative to the folder that the filter is started in.",
     ]
     for section in attrs.fields(Settings):
-        cls = type(section.default)
+        cls: Any = type(section.default)
         lines += ["", f"# {(cls.__doc__ or '').strip()}", f"[{section.name}]"]
         for field in attrs.fields(cls):
-            lines += [f"# {line}" for line in _wrapped(field.metadata["doc"])]
+            lines += [f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 90)]
             mark = "# " if field.default == _SHIPPED_MODELS else ""
             lines.append(f"{mark}{field.name} = {_toml(field.default)}")
     return "\n".join(lines) + "\n"
-
-
-def _wrapped(text: str, width: int = 90) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
 
 
 def _toml(value: object) -> str:
@@ -352,8 +212,6 @@ def _toml(value: object) -> str:
         return str(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-    return (
-        '"models"'
-        if value == _SHIPPED_MODELS
-        else f'"{os.fspath(value) if isinstance(value, Path) else value}"'
-    )
+    if value == _SHIPPED_MODELS:
+        return '"models"'
+    return f'"{value}"'

@@ -42,8 +42,8 @@ def store(folder: Path, content: bytes) -> Path:
     name = _unique_name()
     temporary = folder / "tmp" / name
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -35,7 +35,7 @@ def write_bundle(
     weights = arrays_to_bytes(
         {
             "weights": fitted.weights,
-            "scale": np.float64(fitted.scale),
+            "scale": np.array(fitted.scale),
             "intercept": fitted.intercept,
         }
     )

@@ -12,7 +12,12 @@ from functools import lru_cache
 # Codecs that a mail may ask for, by Python's canonical name: linear in time, and text only (bytes
 # decoders such as punycode are neither). Others are taken for undeclared.
 _KNOWN = frozenset(
-    ["utf-8", "utf-7", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "ascii", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257", "cp437", "cp850", "koi8-r", "koi8-u", "mac-roman", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-13", "iso8859-15", "iso2022_jp", "euc_jp", "shift_jis", "cp932", "gb2312", "gbk", "gb18030", "big5", "euc_kr", "iso2022_kr"]
+    (
+        "utf-8 utf-7 utf-16 utf-16-le utf-16-be utf-32 ascii cp1250 cp1251 cp1252 cp1253 "
+        "cp1254 cp1257 cp437 cp850 koi8-r koi8-u mac-roman iso8859-1 iso8859-2 iso8859-5 "
+        "iso8859-7 iso8859-9 iso8859-13 iso8859-15 iso2022_jp euc_jp shift_jis cp932 gb2312 "
+        "gbk gb18030 big5 euc_kr iso2022_kr"
+    ).split()
 )
 # Charsets in which any octets decode, so that success proves nothing; windows-1252 contains
 # iso-8859-1's printable part, and mailers (and browsers) take the one for the other.

@@ -41,7 +41,7 @@ def as_content(octets: bytes) -> bytes:
 
 
 def read_all(paths: Iterable[str]) -> Iterator[Found]:
-    """The mails of ``paths`` in order; ``-`` is standard input. A fault is a mail with ``fault``."""
+    """The mails of ``paths`` in order; ``-`` is standard input. A fault is a mail too."""
     for path in paths:
         if path == "-":
             yield from _read_stream(sys.stdin.buffer, "-", mbox_allowed=True)

@@ -28,7 +28,7 @@ _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*)", re.MULT
 
 
 def end_of_header(content: bytes) -> int:
-    """The offset behind the header's last line: where the empty line begins, or the content ends."""
+    """The offset behind the header's last line: of the empty line, or of the content's end."""
     if content.startswith(b"\r\n"):
         return 0
     end = content.find(b"\r\n\r\n")

@@ -13,12 +13,15 @@ from html import unescape
 
 # Tags that end a line of text.
 _BLOCKS = frozenset(
-    ["address", "article", "blockquote", "br", "center", "dd", "div", "dl", "dt", "fieldset", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "td", "th", "tr", "ul"]
+    (
+        "address article blockquote br center dd div dl dt fieldset footer form h1 h2 h3 h4 h5 "
+        "h6 header hr li main nav ol p pre section table td th tr ul"
+    ).split()
 )
 # Elements whose content is no text.
 _SILENT = frozenset({"head", "noscript", "script", "style", "svg", "template", "title", "xml"})
 # Elements without content: nothing can be hidden in them.
-_VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+_VOID = frozenset(("area base br col embed hr img input link meta source track wbr").split())
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]*)")
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?:\.\d+)?(?![.\d])"

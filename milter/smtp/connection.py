@@ -11,7 +11,6 @@ import asyncio
 import logging
 from asyncio.streams import StreamReaderProtocol
 from collections.abc import Callable
-from typing import Self
 
 from aiosmtpd.smtp import SMTP
 
@@ -47,7 +46,7 @@ class Connection(SMTP):
         self._buffer = b""
         self._busy = False  # between a command's last octet and its reply, or within a mail
         self._leaving = False  # say no more after the next reply
-        self.on_end: Callable[[Self], None] = lambda _: None
+        self.on_end: Callable[[Connection], None] = lambda _: None
 
     async def _converse(self) -> None:
         """The session from the greeting to its end."""

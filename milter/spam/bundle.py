@@ -34,7 +34,7 @@ _MAX_FILE = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Half-open ranges of probability: ``fake`` from ``fake`` up, ``unsure`` from ``unsure`` to it."""
+    """Half-open ranges: ``fake`` from ``fake`` up, ``unsure`` from ``unsure`` to there."""
 
     fake: float
     unsure: float
@@ -67,7 +67,7 @@ def arrays_to_bytes(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 
 def open_models(models: Path, version: str = "current") -> Bundle:
-    """Open a published bundle; ``current`` is a file in ``models`` that holds the version's name."""
+    """Open a published bundle; ``current`` is a file in ``models`` that names a version."""
     if version == "current":
         version = _read(models / "current").decode("utf-8", "replace").strip()
     if not version or Path(version).name != version:

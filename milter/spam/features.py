@@ -1,4 +1,4 @@
-"""From tokens to numbers: a hashed bag of words, word pairs, beginnings of long words, asks and offers.
+"""From tokens to numbers: a hashed bag of words, word pairs, asks and offers.
 
 Each feature is a hash, so a published model spells out no word of anybody's mail. A word is hashed
 once (CRC-32, remembered); pairs and streams are made from word hashes by integer arithmetic on
@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ def names(tokens: Tokens, found: Found) -> dict[int, str]:
         for id_, word in zip(_spread(hashes, stream).tolist(), words, strict=True):
             named.setdefault(id_, word)
         if paired and len(hashes) > 1:
-            pairs = zip(words, words[1:], strict=False)
+            pairs = pairwise(words)
             for id_, pair in zip(_spread(_pairs(hashes), stream).tolist(), pairs, strict=True):
                 named[id_] = " ".join(pair)
     marks = _marks(tokens, found)

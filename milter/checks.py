@@ -1,0 +1,153 @@
+"""What a setting may be: a type each, with its check, and faults told to people.
+
+Each check looks at one value, so that all faults of a file are found in one go.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, NewType
+
+import attrs
+from cattrs import Converter
+from cattrs.errors import ForbiddenExtraKeysError
+from cattrs.v import format_exception, transform_error
+
+from milter.smtp.endpoint import Endpoint
+
+Seconds = NewType("Seconds", float)
+Octets = NewType("Octets", int)
+Count = NewType("Count", int)
+NextHopEndpoint = NewType("NextHopEndpoint", str)  # an endpoint, or empty
+Arrangement = NewType("Arrangement", str)
+StrayLineEnds = NewType("StrayLineEnds", str)
+LogLevel = NewType("LogLevel", str)
+ModelsFolder = NewType("ModelsFolder", Path)
+Network = IPv4Network | IPv6Network
+
+ARRANGEMENTS = ("before-queue", "after-queue")
+STRAY_LINE_ENDS = ("blank", "reject")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def converter() -> Converter:
+    """From TOML tables to settings; faults come in an exception group."""
+    made = Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind, check in _CHECKS.items():
+        made.register_structure_hook(kind, _hook(check))
+    made.register_structure_hook_func(
+        lambda kind: bool(kind == tuple[Network, ...]), _hook(_networks)
+    )
+    return made
+
+
+def _hook(check: Callable[[object], object]) -> Callable[[object, object], object]:
+    return lambda value, _: check(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text in quotes, not {value!r}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+def _above_zero(kinds: tuple[type, ...], unit: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        sound = isinstance(value, kinds) and not isinstance(value, bool)
+        if not sound or not 0 < value < float("inf"):  # type: ignore[operator]  # a number by now
+            raise ValueError(f"must be {unit} above 0, not {value!r}")
+        return value
+
+    return check
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value not in choices:
+            listed = " or ".join(f'"{choice}"' for choice in choices)
+            raise ValueError(f"must be {listed}, not {value!r}")
+        return str(value)
+
+    return check
+
+
+def _endpoint(value: object) -> Endpoint:
+    return Endpoint.parse(_text(value))
+
+
+def _next_hop(value: object) -> str:
+    return str(Endpoint.parse(_text(value))) if value != "" else ""
+
+
+def _networks(value: object) -> tuple[Network, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list of networks, not {value!r}")
+    try:
+        return tuple(ip_network(_text(item)) for item in value)
+    except ValueError as error:
+        raise ValueError(f"must be a list of networks such as 127.0.0.0/8: {error}") from error
+
+
+def _path(value: object) -> Path:
+    return Path(_text(value)).expanduser()
+
+
+def _existing_folder(value: object) -> Path:
+    folder = _path(value)
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {str(folder)!r}")
+    return folder
+
+
+_CHECKS: dict[object, Callable[[object], object]] = {
+    str: _text,
+    bool: _flag,
+    Path: _path,
+    Endpoint: _endpoint,
+    NextHopEndpoint: _next_hop,
+    Seconds: _above_zero((int, float), "a number of seconds"),
+    Octets: _above_zero((int,), "a whole number of octets"),
+    Count: _above_zero((int,), "a whole number"),
+    Arrangement: _one_of(ARRANGEMENTS),
+    StrayLineEnds: _one_of(STRAY_LINE_ENDS),
+    LogLevel: _one_of(LOG_LEVELS),
+    ModelsFolder: _existing_folder,
+}
+
+
+def faults(error: Exception) -> list[str]:
+    """A sentence for each fault: ``[section] key: what is wrong``."""
+
+    def sentence(fault: BaseException, kind: type | None) -> str:
+        if isinstance(fault, ForbiddenExtraKeysError):
+            return "\n".join(_unknown(key, fault.cl) for key in sorted(fault.extra_fields))
+        if kind and attrs.has(kind):
+            return "must be a section with keys"
+        return str(fault) if isinstance(fault, ValueError) else format_exception(fault, kind)
+
+    found = []
+    for line in transform_error(error, format_exception=sentence):
+        text, _, where = line.rpartition(" @ ")
+        section, _, key = where.removeprefix("$").lstrip(".").partition(".")
+        place = f"[{section}]" if section else ""
+        found += [
+            " ".join(filter(None, (place, f"{key}:" if key else "", part)))
+            for part in text.split("\n")
+        ]
+    return found
+
+
+def _unknown(key: str, section: Any) -> str:
+    known = [field.name for field in attrs.fields(section)]
+    close = difflib.get_close_matches(key, known, 1)
+    meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"{key}: unknown; {meant}"
