@@ -23,6 +23,8 @@ _OURS = re.compile(
 # mbox's separator line, which some programs leave on top of the header. Postfix takes it for one
 # only where it is the very first line, so our fields go below it.
 _FROM_LINE = re.compile(rb">?From [^\n]*\n")
+# A whole header: fields, each with its folded lines.
+_HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*+)*+")
 # One field: name, then the value with its folded lines.
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*)", re.MULTILINE)
 
@@ -38,16 +40,15 @@ def end_of_header(content: bytes) -> int:
 def body_range(content: bytes, start: int, end: int) -> tuple[int, int]:
     """Where the header of the entity between ``start`` and ``end`` ends, and where its body begins.
 
-    What begins with neither a field nor an empty line has no header and is body from its start on,
-    for Postfix as well as here.
+    As for Postfix, the first line that is no field ends the header, empty or not: a mail that lost
+    the empty line has a body all the same.
     """
-    if content.startswith(b"\r\n", start, end):
-        return start, start + 2
     top = _FROM_LINE.match(content, start, end)
-    if not _FIELD.match(content, top.end() if top else start, end):
-        return start, start
-    found = content.find(b"\r\n\r\n", start, end)
-    return (found + 2, found + 4) if found >= 0 else (end, end)
+    header = _HEADER.match(content, top.end() if top else start, end)
+    head_end = header.end() if header else start
+    if content.startswith(b"\r\n", head_end, end):
+        return head_end, head_end + 2
+    return head_end, head_end
 
 
 def without_ours(content: bytes) -> bytes:
