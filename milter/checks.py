@@ -24,12 +24,15 @@ Count = NewType("Count", int)
 NextHopEndpoint = NewType("NextHopEndpoint", str)  # an endpoint, or empty
 Arrangement = NewType("Arrangement", str)
 StrayLineEnds = NewType("StrayLineEnds", str)
+OptionalFile = NewType("OptionalFile", str)  # a file that is there, or empty
+NextHopTlsMode = NewType("NextHopTlsMode", str)
 LogLevel = NewType("LogLevel", str)
 ModelsFolder = NewType("ModelsFolder", Path)
 Network = IPv4Network | IPv6Network
 
 ARRANGEMENTS = ("before-queue", "after-queue")
 STRAY_LINE_ENDS = ("blank", "reject")
+NEXT_HOP_TLS = ("off", "required")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -85,7 +88,9 @@ def _endpoint(value: object) -> Endpoint:
 
 
 def _next_hop(value: object) -> str:
-    return str(Endpoint.parse(_text(value))) if value != "" else ""
+    if value != "":
+        Endpoint.parse_next_hop(_text(value))
+    return _text(value)
 
 
 def _networks(value: object) -> tuple[Network, ...]:
@@ -101,6 +106,12 @@ def _path(value: object) -> Path:
     return Path(_text(value)).expanduser()
 
 
+def _file(value: object) -> str:
+    if value != "" and not _path(value).is_file():
+        raise ValueError(f"there is no file {value!r}")
+    return _text(value)
+
+
 def _existing_folder(value: object) -> Path:
     folder = _path(value)
     if not folder.is_dir():
@@ -114,6 +125,8 @@ _CHECKS: dict[object, Callable[[object], object]] = {
     Path: _path,
     Endpoint: _endpoint,
     NextHopEndpoint: _next_hop,
+    OptionalFile: _file,
+    NextHopTlsMode: _one_of(NEXT_HOP_TLS),
     Seconds: _above_zero((int, float), "a number of seconds"),
     Octets: _above_zero((int,), "a whole number of octets"),
     Count: _above_zero((int,), "a whole number"),

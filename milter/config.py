@@ -23,7 +23,9 @@ from milter.checks import (
     ModelsFolder,
     Network,
     NextHopEndpoint,
+    NextHopTlsMode,
     Octets,
+    OptionalFile,
     Seconds,
     StrayLineEnds,
     converter,
@@ -52,6 +54,7 @@ class Filter:
     next_hop: NextHopEndpoint = _setting(
         "",
         "Where judged mail goes on to: the listener behind the filter, usually 127.0.0.1:10026. "
+        "lmtp:HOST:PORT or lmtp:unix:PATH where LMTP is spoken there. "
         "Empty: mail is stored in the Maildir below, to try the filter with no mail server.",
     )
     maildir: Path = _setting(
@@ -87,6 +90,11 @@ class Limits:
         "Octets of the largest mail taken; larger ones get 452. "
         "Not smaller than Postfix's message_size_limit (10240000 by default).",
     )
+    sessions: Count = _setting(
+        200,
+        "Connections at a time; more get 421 at once. Postfix's process limit (20 in the sample) "
+        "bounds them first.",
+    )
     errors: Count = _setting(
         20, "Refused commands before a session is ended (Postfix: smtpd_hard_error_limit, 20)."
     )
@@ -99,6 +107,9 @@ class Limits:
     reply: Seconds = _setting(30.0, "Seconds for the next hop's reply to a command.")
     final: Seconds = _setting(
         60.0, "Seconds for the next hop's reply to the final dot: its milters and fsync run there."
+    )
+    total: Seconds = _setting(
+        90.0, "Seconds from DATA to the final reply, all in all; must stay under Postfix's 100."
     )
     judging: Seconds = _setting(
         2.0,
@@ -132,6 +143,28 @@ class Header:
 
 
 @attrs.frozen
+class Tls:
+    """TLS, for hops that are not on one machine. On loopback it protects nothing."""
+
+    certificate: OptionalFile = _setting(
+        "", "The filter's certificate chain (PEM). With it, STARTTLS is offered to senders."
+    )
+    key: OptionalFile = _setting("", "Its private key (PEM). Empty: in the certificate's file.")
+    required: bool = _setting(False, "Whether senders must use STARTTLS.")
+    next_hop: NextHopTlsMode = _setting(
+        "off",
+        '"required": mail goes on through STARTTLS only, to a next hop whose certificate holds; '
+        '"off": in plain text.',
+    )
+    next_hop_name: str = _setting(
+        "", "The name in the next hop's certificate. Empty: the host under [filter] next_hop."
+    )
+    next_hop_ca: OptionalFile = _setting(
+        "", "Certificates (PEM) that the next hop's is checked against. Empty: the system's."
+    )
+
+
+@attrs.frozen
 class Log:
     """The log, on standard error. It names no subject, no text and no full address."""
 
@@ -146,6 +179,7 @@ class Settings:
     limits: Limits = Limits()
     model: Model = Model()
     header: Header = Header()
+    tls: Tls = Tls()
     log: Log = Log()
 
     @property

@@ -11,12 +11,13 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from milter import maildir
+from milter import maildir, tls
 from milter.config import Settings
 from milter.errors import BundleError, NextHopError, StartError
 from milter.pipeline import Pipeline
+from milter.smtp import reply
 from milter.smtp.endpoint import Endpoint
-from milter.smtp.next_hop import NextHop, SmtpNextHop, Timeouts
+from milter.smtp.next_hop import LmtpNextHop, NextHop, SmtpNextHop, Timeouts
 from milter.smtp.receiver import Receiver, ReceiverSettings
 from milter.spam.bundle import Bundle, open_models
 
@@ -61,7 +62,10 @@ class Server:
             message_size=settings.limits.message_size,
             errors=settings.limits.errors,
             idle=settings.limits.idle,
+            tls=tls.for_senders(settings),
+            tls_required=settings.tls.required,
         )
+        self._next_hop_tls = tls.for_next_hop(settings)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT; ``ready`` is called once mail can come. SIGHUP: reload."""
@@ -81,6 +85,8 @@ class Server:
     async def _listen(self) -> asyncio.Server:
         endpoint = self._settings.filter.listen
         loop = asyncio.get_running_loop()
+        if inherited := _inherited_socket():
+            return await loop.create_server(self._session, sock=inherited)
         try:
             if endpoint.path:
                 _remove_stale_socket(Path(endpoint.path))
@@ -93,7 +99,10 @@ class Server:
                 "or another program on this port? Name another one with --listen."
             ) from error
 
-    def _session(self) -> Receiver:
+    def _session(self) -> asyncio.Protocol:
+        if len(self._sessions) >= self._settings.limits.sessions:
+            log.warning("more than %d sessions: one was refused", self._settings.limits.sessions)
+            return _Refusal()
         receiver = Receiver(self._receiver_settings, self.new_next_hop(), self._pipeline)
         self._sessions.add(receiver)
         receiver.on_end = self._sessions.discard
@@ -104,11 +113,10 @@ class Server:
         limits = self._settings.limits
         if not self._settings.filter.next_hop:
             return maildir.MaildirNextHop(self._settings.filter.maildir)
-        return SmtpNextHop(
-            Endpoint.parse(self._settings.filter.next_hop),
-            self._settings.hostname,
-            Timeouts(connect=limits.connect, reply=limits.reply, final=limits.final),
-        )
+        endpoint = Endpoint.parse_next_hop(self._settings.filter.next_hop)
+        client = LmtpNextHop if endpoint.lmtp else SmtpNextHop
+        timeouts = Timeouts(limits.connect, limits.reply, limits.final, limits.total)
+        return client(endpoint, self._settings.hostname, timeouts, self._next_hop_tls)
 
     async def _try_next_hop(self) -> None:
         """Say at start what else would only show with the first mail. Postfix may start later."""
@@ -138,6 +146,25 @@ class Server:
         if late:
             log.warning("%d sessions were cut off; their senders keep the mail", len(late))
             await asyncio.wait(late, timeout=5)
+
+
+class _Refusal(asyncio.Protocol):
+    """A connection that is one too many: 421 and the end, before anything is set up for it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(reply.TOO_MANY_SESSIONS.octets)
+        transport.close()
+
+
+def _inherited_socket() -> socket.socket | None:
+    """The listener that systemd opened for us (sd_listen_fds(3)), if it did.
+
+    It stays open while one filter ends and the next one starts: senders wait, none is refused.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    return socket.socket(fileno=3)  # systemd's first; family and protocol are read off it
 
 
 def _remove_stale_socket(path: Path) -> None:

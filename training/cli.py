@@ -96,13 +96,16 @@ def _print_figures(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    wanted = found["wanted_called_fake"]
     title = (
         f"{found['mails']} mails, {found['themes']} themes, each judged by a model that saw none "
-        f"of its theme\nwanted mail called fake: {wanted['count']} of {wanted['mails']} "
-        f"(95 %: {wanted['low']:.2%} to {wanted['high']:.2%}), "
-        f"1-AUC {found['one_minus_auc_percent']:.2f} %, log loss {found['log_loss']:.3f}"
+        f"of its theme\n1-AUC {found['one_minus_auc_percent']:.2f} %, "
+        f"log loss {found['log_loss']:.3f}"
     )
+    for kind, wanted in found["wanted_called_fake"].items():
+        title += (
+            f"\nwanted mail called fake, {kind}: {wanted['count']} of {wanted['mails']} "
+            f"(95 %: {wanted['low']:.2%} to {wanted['high']:.2%})"
+        )
     table = Table("language", "label", title=title, title_justify="left")
     for name in ("mails", "recall", "fake", "unsure", "genuine", "none"):
         table.add_column(name, justify="right")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import tomllib
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from milter.errors import CoopError
 from milter.mail import header
@@ -78,3 +84,20 @@ def digest(examples: list[Example]) -> str:
 def newest_day(examples: list[Example]) -> date:
     """The day of the newest mail: the data's own date, the same whenever it is learned from."""
     return max((day for example in examples if (day := example.day)), default=date(1970, 1, 1))
+
+
+@cache
+def _mix() -> dict[str, Any]:
+    path = Path(__file__).with_name("mix.toml")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def hard_share() -> float:
+    """The share of real wanted mail that is a hard case (``mix.toml``)."""
+    return float(_mix()["hard_share"])
+
+
+def hard_cases(examples: list[Example]) -> NDArray[np.bool_]:
+    """Which examples, if wanted, are hard cases: ``genuine`` ones, and themes named in the mix."""
+    themes = {f"none/{theme}" for theme in _mix()["hard_themes"]}
+    return np.array([e.label == "genuine" or e.group in themes for e in examples])

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from milter.spam.bundle import LABELS, Thresholds
 from milter.spam.verdict import Score, Verdict, decide
-from training.data import Example
+from training.data import Example, hard_cases
 
 _VERDICTS = (Verdict.FAKE, Verdict.UNSURE, Verdict.GENUINE, Verdict.NONE)
 
@@ -21,6 +21,7 @@ def figures(
 ) -> dict[str, Any]:
     """Figures for ``probabilities`` (n, 3) that were found without the examples' own themes."""
     labels = np.array([example.label for example in examples])
+    hard = hard_cases(examples)
     verdicts = np.array([decide(Score(*row), thresholds) for row in probabilities.tolist()])
     languages = sorted({example.language for example in examples})
     spoken = np.array([example.language for example in examples])
@@ -31,7 +32,10 @@ def figures(
         "one_minus_auc_percent": _rounded(
             100 * (1 - roc_auc_score(labels == "fake", probabilities[:, LABELS.index("fake")]))
         ),
-        "wanted_called_fake": _rate(verdicts[labels != "fake"] == Verdict.FAKE),
+        "wanted_called_fake": {
+            "everyday": _rate(verdicts[(labels != "fake") & ~hard] == Verdict.FAKE),
+            "hard": _rate(verdicts[(labels != "fake") & hard] == Verdict.FAKE),
+        },
         "by_language": {
             language: _table(labels[spoken == language], verdicts[spoken == language])
             for language in languages

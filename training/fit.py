@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
 from milter.spam.bundle import LABELS, Thresholds
-from training.data import CorpusError, Example
+from training.data import CorpusError, Example, hard_cases, hard_share
+from training.learner import ThemedRegression, softmax
 from training.vectorize import MailVectorizer
 
 
@@ -26,7 +26,9 @@ class FitSettings:
     # Folds of whole themes: a figure must never come from a sibling of what was learned.
     folds: int = 5
     # Inverse strength of the L2 penalty.
-    strength: float = 10.0
+    strength: float = 4.0
+    # In how many themes a word must occur to count.
+    themes: int = 2
     # Of a thousand wanted mails, how many may be called fake.
     budget: float = 0.001
     # Of a thousand wanted mails, how many may be called unsure or fake.
@@ -64,55 +66,54 @@ def fit(
 ) -> Fitted:
     """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read."""
     labels = np.array([example.label for example in examples])
+    groups = np.array([example.group for example in examples])
     matrix = MailVectorizer(jobs, progress).transform([example.content for example in examples])
-    folds = _folds(examples, matrix, labels, settings)
-    calibrated = CalibratedClassifierCV(
-        _learner(settings), method="temperature", cv=folds, ensemble=False, n_jobs=jobs
-    )
-    calibrated.fit(matrix, labels)
-    model = calibrated.calibrated_classifiers_[0]
-    temperature = 1.0 / float(model.calibrators[0].beta_)
-    weights, scale = _quantised(model.estimator)
-    logits = cross_val_predict(
-        _learner(settings), matrix, labels, cv=folds, n_jobs=jobs, method="decision_function"
-    )
-    out_of_fold = _softmax(logits / temperature)
+    logits = _unseen_logits(matrix, labels, groups, settings, jobs)
+    model = _learner(settings).fit(matrix, labels, groups).calibrate(logits, labels)
+    weights, scale = _quantised(model)
+    out_of_fold = softmax(logits / model.temperature_)
     return Fitted(
-        pipeline=Pipeline([("vectorize", MailVectorizer()), ("classify", calibrated)]),
+        pipeline=Pipeline([("vectorize", MailVectorizer()), ("classify", model)]),
         weights=weights,
         scale=scale,
-        intercept=np.asarray(model.estimator.intercept_, dtype=np.float64),
-        temperature=temperature,
-        thresholds=thresholds(out_of_fold, labels, settings),
+        intercept=model.intercept_,
+        temperature=model.temperature_,
+        thresholds=thresholds(out_of_fold, labels, hard_cases(examples), settings),
         out_of_fold=out_of_fold,
     )
 
 
-def _learner(settings: FitSettings) -> LogisticRegression:
-    return LogisticRegression(
-        C=settings.strength, class_weight="balanced", max_iter=5000, random_state=settings.seed
-    )
+def _learner(settings: FitSettings) -> ThemedRegression:
+    return ThemedRegression(settings.strength, settings.themes, settings.seed)
 
 
-def _folds(
-    examples: list[Example],
+def _unseen_logits(
     matrix: csr_matrix,
     labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
     settings: FitSettings,
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Train and test indices of each fold; a theme is in one fold, in all its languages."""
-    groups = [example.group for example in examples]
+    jobs: int,
+) -> NDArray[np.float64]:
+    """The logits (n, 3) of each mail by a model that saw no mail of its theme."""
     for label in LABELS:
-        themes = {g for g, of in zip(groups, labels, strict=True) if of == label}
-        if len(themes) < settings.folds:
-            raise CorpusError(
-                f"label {label} has {len(themes)} themes; {settings.folds} folds need as many"
-            )
+        themes = len(set(groups[labels == label]))
+        if themes < settings.folds:
+            raise CorpusError(f"label {label} has {themes} themes; {settings.folds} are needed")
     splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    return list(splitter.split(matrix, labels, groups))
+    folds = list(splitter.split(matrix, labels, groups))
+
+    def unseen(seen: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.float64]:
+        learner = _learner(settings).fit(matrix[seen], labels[seen], groups[seen])
+        return learner.decision_function(matrix[test])
+
+    parts = Parallel(n_jobs=jobs)(delayed(unseen)(*fold) for fold in folds)
+    logits = np.empty((len(labels), len(LABELS)))
+    for (_, test), part in zip(folds, parts, strict=True):
+        logits[test] = part
+    return logits
 
 
-def _quantised(estimator: LogisticRegression) -> tuple[NDArray[np.int16], float]:
+def _quantised(estimator: ThemedRegression) -> tuple[NDArray[np.int16], float]:
     """The coefficients as 16-bit steps, (SIZE, 3), and the size of a step.
 
     The estimator gets the rounded ones back, so that the published model is the fitted one to the
@@ -124,30 +125,31 @@ def _quantised(estimator: LogisticRegression) -> tuple[NDArray[np.int16], float]
     return np.ascontiguousarray(weights.T), step
 
 
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return result
-
-
 def thresholds(
-    out_of_fold: NDArray[np.float64], labels: NDArray[np.str_], settings: FitSettings
+    out_of_fold: NDArray[np.float64],
+    labels: NDArray[np.str_],
+    hard: NDArray[np.bool_],
+    settings: FitSettings,
 ) -> Thresholds:
     """Thresholds at which no more wanted mail than the budgets allow is called fake or unsure.
 
     Wanted is all that is not ``fake``, each mail judged by a model that saw none of its theme.
+    ``hard`` (n,) marks the hard cases among them, which count by their share of real mail.
     """
     fake = out_of_fold[:, LABELS.index("fake")]
-    wanted = np.sort(fake[labels != "fake"])[::-1]
-    certain = _above(wanted, settings.budget)
+    wanted = labels != "fake"
+    share = hard_share()
+    weights = np.where(hard, share / (wanted & hard).sum(), (1 - share) / (wanted & ~hard).sum())
+    certain = _above(fake[wanted], weights[wanted], settings.budget)
     return Thresholds(
         fake=certain,
-        unsure=min(_above(wanted, settings.unsure_budget), certain),
+        unsure=min(_above(fake[wanted], weights[wanted], settings.unsure_budget), certain),
         genuine=settings.genuine,
     )
 
 
-def _above(scores: NDArray[np.float64], share: float) -> float:
-    """The least threshold (four decimals) that at most ``share`` of ``scores`` (falling) reach."""
-    allowed = int(share * len(scores))
-    return float(min(np.ceil(scores[allowed] * 10_000 + 0.5) / 10_000, 1.0))
+def _above(scores: NDArray[np.float64], weights: NDArray[np.float64], budget: float) -> float:
+    """The least threshold (four decimals) that mails of no more weight than ``budget`` reach."""
+    order = np.argsort(-scores, kind="stable")
+    allowed = int(np.searchsorted(np.cumsum(weights[order]), budget, side="right"))
+    return float(min(np.ceil(scores[order[allowed]] * 10_000 + 0.5) / 10_000, 1.0))

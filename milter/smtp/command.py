@@ -36,6 +36,7 @@ ALLOWED: dict[bytes, frozenset[State]] = {
     b"EHLO": _ALWAYS,
     b"HELO": _ALWAYS,
     b"XFORWARD": _BETWEEN,
+    b"STARTTLS": _BETWEEN,
     b"MAIL": _BETWEEN,
     b"RCPT": _IN_MAIL,
     b"DATA": _IN_MAIL,
@@ -45,12 +46,15 @@ ALLOWED: dict[bytes, frozenset[State]] = {
     b"QUIT": _ALWAYS,
 }
 
+#: What may be said before STARTTLS where TLS is required (RFC 3207 section 4).
+WITHOUT_TLS = frozenset({b"EHLO", b"STARTTLS", b"NOOP", b"RSET", b"QUIT"})
+
 
 def out_of_place(verb: bytes, state: State) -> Reply:
     """The reply to a known command that may not come in ``state``."""
     if state is State.CONNECTED:
         return r.SAY_HELLO
-    return r.NO_NESTED_MAIL if verb in {b"MAIL", b"XFORWARD"} else r.NEED_MAIL
+    return r.NEED_MAIL if verb in {b"RCPT", b"DATA"} else r.NO_NESTED_MAIL
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class SenderLost(Exception):
 
 
 class OctetsBehindData(Exception):
-    """Octets were waiting behind the end of data where none may be."""
+    """Octets were waiting behind the end of data, or behind STARTTLS, where none may be."""
 
 
 class Connection(SMTP):
@@ -90,7 +90,7 @@ class Connection(SMTP):
             log.info("sender %s gone: %s", self._peer, lost)
         except OctetsBehindData:
             log.error(
-                "octets waiting behind the end of data from %s: nothing was delivered. "
+                "octets waiting from %s behind the end of data or STARTTLS: nothing was delivered. "
                 "Somebody may be trying to smuggle a second mail in.",
                 self._peer,
             )

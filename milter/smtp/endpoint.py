@@ -1,21 +1,30 @@
-"""Where to listen and where to connect: ``HOST:PORT``, ``inet:HOST:PORT`` or ``unix:PATH``."""
+"""Where to listen and where to connect: ``HOST:PORT``, ``inet:HOST:PORT`` or ``unix:PATH``.
+
+A next hop may be ``lmtp:`` and one of these.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _INET = re.compile(r"(?:inet:)?(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A TCP address (``host`` and ``port``) or a Unix socket (``path``)."""
+    """A TCP address (``host`` and ``port``) or a Unix socket (``path``); is LMTP spoken there?"""
 
     host: str = ""
     port: int = 0
     path: str = ""
+    lmtp: bool = False
+
+    @classmethod
+    def parse_next_hop(cls, text: str) -> Endpoint:
+        """Read a next hop, which may begin with ``lmtp:``."""
+        return replace(cls.parse(text.removeprefix("lmtp:")), lmtp=text.startswith("lmtp:"))
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from milter.errors import NextHopError, NextHopUnsure
 from milter.smtp import data, xforward
+from milter.smtp import reply as r
 from milter.smtp.command import Address
 from milter.smtp.endpoint import Endpoint
 from milter.smtp.reply import Reply, ReplyReader
@@ -59,14 +61,32 @@ class Timeouts:
 
     connect: float = 5.0  # on one host or in one rack: what does not answer in 5 s is down
     reply: float = 30.0  # to a command; Postfix answers at once unless a policy service hangs
-    final: float = 75.0  # to the final dot: body milters and the queue's fsync happen there
+    final: float = 60.0  # to the final dot: body milters and the queue's fsync happen there
+    total: float = 90.0  # from DATA to the reply to the final dot, all in all
+
+
+@dataclass(frozen=True, slots=True)
+class NextHopTls:
+    """How to encrypt: a context that checks certificates, and the name that they must bear."""
+
+    context: ssl.SSLContext
+    name: str
 
 
 class SmtpNextHop:
     """A session with an SMTP server."""
 
-    def __init__(self, endpoint: Endpoint, hostname: str, timeouts: Timeouts) -> None:
+    _hello_verb = b"EHLO"
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        hostname: str,
+        timeouts: Timeouts,
+        tls: NextHopTls | None = None,
+    ) -> None:
         self._endpoint = endpoint
+        self._tls = tls
         self._hostname = hostname
         self._timeouts = timeouts
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -84,23 +104,37 @@ class SmtpNextHop:
                 if greeting.code != 220:
                     raise NextHopError(f"{self._endpoint} greets with {greeting}")
                 await self._hello()
-        except (OSError, NextHopError) as error:  # TimeoutError is an OSError
-            await self.close()
+                if self._tls:
+                    await self._start_tls(self._tls)
+                    await self._hello()
+        except (OSError, NextHopError) as error:  # TimeoutError and ssl.SSLError are OSErrors
+            await self._abort()
             if isinstance(error, NextHopError):
                 raise
             raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
 
     async def _hello(self) -> None:
         name = self._hostname.encode("ascii", "replace")
-        reply = await self._command(b"EHLO " + name, self._timeouts.connect)
+        reply = await self._command(self._hello_verb + b" " + name, self._timeouts.connect)
         if reply.positive:
             words = (text.partition(b" ") for text in reply.texts[1:])
             self.capabilities = {name.upper(): parameters for name, _, parameters in words}
             return
         self.capabilities = {}
-        reply = await self._command(b"HELO " + name, self._timeouts.connect)
+        if self._hello_verb == b"EHLO":
+            reply = await self._command(b"HELO " + name, self._timeouts.connect)
         if not reply.positive:
-            raise NextHopError(f"{self._endpoint} answers HELO with {reply}")
+            raise NextHopError(f"{self._endpoint} answers our greeting with {reply}")
+
+    async def _start_tls(self, tls: NextHopTls) -> None:
+        """Encrypt, and check the certificate; a next hop that cannot is not talked to."""
+        assert self._streams
+        if b"STARTTLS" not in self.capabilities:
+            raise NextHopError(f"{self._endpoint} offers no STARTTLS, and TLS is required")
+        reply = await self._command(b"STARTTLS", self._timeouts.connect)
+        if reply.code != 220:
+            raise NextHopError(f"{self._endpoint} answers STARTTLS with {reply}")
+        await self._streams[1].start_tls(tls.context, server_hostname=tls.name)
 
     async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
         """XFORWARD as far as it is announced, then MAIL."""
@@ -126,6 +160,14 @@ class SmtpNextHop:
         have the mail, the sender will send it again. SMTP cannot close that window (RFC 1047).
         """
         wire = data.encode(content)
+        try:
+            async with asyncio.timeout(self._timeouts.total):
+                return await self._deliver(wire)
+        except TimeoutError:  # only the outermost: those of single steps are NextHopErrors by now
+            await self._abort()
+            raise NextHopUnsure(f"{self._endpoint}: too slow, all in all") from None
+
+    async def _deliver(self, wire: bytes) -> Reply:
         reply = await self._command(b"DATA", self._timeouts.reply)
         if reply.code != 354:
             if reply.final and not reply.positive:
@@ -206,6 +248,30 @@ class SmtpNextHop:
         streams, self._streams, self._mail_under_way = self._streams, None, False
         if streams:
             streams[1].transport.abort()
+
+
+class LmtpNextHop(SmtpNextHop):
+    """A session with an LMTP server (RFC 2033), such as Dovecot's.
+
+    LMTP answers the final dot once for each recipient, SMTP once for all: a mail of which one copy
+    was taken and another refused has no true answer. So each mail gets one recipient; the others
+    are answered 452, upon which the sender sends them copies of their own (RFC 5321 4.5.3.1.10).
+    """
+
+    _hello_verb = b"LHLO"
+
+    async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
+        """MAIL; recipients are counted anew."""
+        self._recipients = 0
+        return await super().mail(sender, client)
+
+    async def rcpt(self, recipient: Address) -> Reply:
+        """RCPT, once."""
+        if self._recipients:
+            return r.ONE_RECIPIENT
+        reply = await super().rcpt(recipient)
+        self._recipients += reply.positive
+        return reply
 
 
 def _cause(error: BaseException) -> str:

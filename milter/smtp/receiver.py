@@ -9,6 +9,7 @@ reads commands, sends replies and counts faults. What a session may do when is t
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -16,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from milter.errors import NextHopError, NextHopUnsure
 from milter.smtp import reply as r
 from milter.smtp import xforward
-from milter.smtp.command import ALLOWED, Address, Command, State, out_of_place
+from milter.smtp.command import ALLOWED, WITHOUT_TLS, Address, Command, State, out_of_place
 from milter.smtp.connection import Connection, OctetsBehindData
 from milter.smtp.data import DataDecoder
 from milter.smtp.envelope import Envelope, Transaction
@@ -43,6 +44,8 @@ class ReceiverSettings:
     message_size: int
     errors: int
     idle: float
+    tls: ssl.SSLContext | None = None
+    tls_required: bool = False
 
 
 class Receiver(Connection):
@@ -56,12 +59,14 @@ class Receiver(Connection):
         self._state = State.CONNECTED
         self._errors = 0
         self._mails = 0
+        self._tls = False
         self._client: dict[bytes, bytes] = {}
         self._mail: Envelope | None = None
         self._methods: dict[bytes, Callable[[bytes], Awaitable[Reply]]] = {
             b"EHLO": self._ehlo,
             b"HELO": self._helo,
             b"XFORWARD": self._xforward,
+            b"STARTTLS": self._starttls,
             b"MAIL": self._mail_from,
             b"RCPT": self._rcpt_to,
             b"DATA": self._data,
@@ -78,6 +83,8 @@ class Receiver(Connection):
             self._busy = True
             reply = await self._answer(line)
             await self._say(reply)
+            if reply is r.TLS_GO_AHEAD:
+                await self._start_tls()
             self._busy = self._mail is not None
             self._count_fault(reply)
         if self._errors > self._settings.errors:
@@ -98,6 +105,8 @@ class Receiver(Connection):
             return r.UNKNOWN_COMMAND
         if self._state not in ALLOWED[command.verb]:
             return out_of_place(command.verb, self._state)
+        if self._settings.tls_required and not self._tls and command.verb not in WITHOUT_TLS:
+            return r.TLS_FIRST
         try:
             return await self._methods[command.verb](command.argument)
         except NextHopError as error:
@@ -151,6 +160,8 @@ class Receiver(Connection):
         if not self._settings.before_queue:
             keywords.insert(0, "PIPELINING")
         keywords += [word.decode() for word in _HANDED_ON if word in theirs]
+        if self._settings.tls and not self._tls:
+            keywords.append("STARTTLS")
         if self._may_xforward():
             keywords.append("XFORWARD " + b" ".join(xforward.ATTRIBUTES).decode())
         return keywords
@@ -174,6 +185,27 @@ class Receiver(Connection):
             return r.BAD_SYNTAX
         self._client |= attributes
         return r.OK
+
+    async def _starttls(self, argument: bytes) -> Reply:
+        if argument:
+            return r.NO_ARGUMENT
+        if not self._settings.tls or self._tls:
+            return r.NO_TLS
+        return r.TLS_GO_AHEAD
+
+    async def _start_tls(self) -> None:
+        """Go over to TLS, and forget what was said before (RFC 3207 4.2).
+
+        Octets that came in plain text behind STARTTLS are an attacker's, who wants them taken for
+        the client's own words (CVE-2021-38371 and its kin): then there is no TLS and no session.
+        """
+        assert self._settings.tls
+        if await self._octets_waiting():
+            raise OctetsBehindData
+        await self._writer.start_tls(self._settings.tls)
+        self._tls = True
+        await self._rset(b"")
+        self._state = State.CONNECTED
 
     async def _mail_from(self, argument: bytes) -> Reply:
         sender = Address.parse(b"FROM", argument)

@@ -26,21 +26,25 @@ BITS = 18
 SIZE = 1 << BITS
 
 # Odd multipliers spread a 32-bit hash over its upper bits (Fibonacci hashing, Knuth 6.4); one a
-# stream, so that a word in the subject is another feature than the same word in the body.
-_MIX = {"body": 0x9E3779B1, "subject": 0x85EBCA77, "quoted": 0xC2B2AE3D, "begin": 0x27D4EB2F}
+# stream. A word of the subject is a word of the mail, and another feature as well.
+_MIX = {"mail": 0x9E3779B1, "subject": 0x85EBCA77, "begin": 0x27D4EB2F, "mark": 0xC2B2AE3D}
 _PAIR = 0x165667B1
 # Long words count by their beginning too: German compounds and inflections share it.
 _BEGIN = 6
-# Weight of an ask, an offer or a note against one word: a mail has hundreds of these, and a few of
-# those. Tried: 1, 2, 4, 8 (training/NOTES.md).
-_MARK_WEIGHT = 4.0
+# Weights against one word. A pair tells less than a word; an ask, an offer or a note tells more: a
+# mail has hundreds of words and a few of those. training/NOTES.md has what was tried.
+_PAIR_WEIGHT = 0.6
+_MARK_WEIGHT = 2.0
 # Bounds the memory that words of other people's mail can take.
 _REMEMBERED = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """One mail as a sparse vector of length 1: ``ids`` (n,) below ``SIZE``, ``values`` (n,)."""
+    """One mail as a sparse vector: ``ids`` (n,) below ``SIZE``, ``values`` (n,).
+
+    The part that is words and pairs has length 1.
+    """
 
     ids: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -76,22 +80,21 @@ def _pairs(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def _streams(tokens: Tokens) -> list[tuple[str, Sequence[str], bool]]:
-    """Name, words, and whether word pairs count, of each stream."""
-    begins = [word[:_BEGIN] + "-" for word in tokens.body if len(word) > _BEGIN]
+    """Name, words, and whether word pairs count, of each stream; quoted words are others' own."""
+    distinct = dict.fromkeys(tokens.subject + tokens.body)
+    begins = [word[:_BEGIN] + "-" for word in distinct if len(word) > _BEGIN]
     return [
-        ("body", tokens.body, True),
+        ("mail", tokens.body, True),
+        ("mail", tokens.subject, False),
         ("subject", tokens.subject, True),
-        ("quoted", tokens.quoted, False),
         ("begin", begins, False),
     ]
 
 
 def _marks(tokens: Tokens, found: Found) -> list[str]:
-    """Asks, offers, their balance and what was disguised, as names that no word can have."""
+    """Asks, offers and what was disguised, as names that no word can have."""
     marks = [f"ask {name}" for name in found.asks] + [f"offer {name}" for name in found.offers]
-    marks += [f"note {note}" for note in tokens.notes]
-    marks += [f"{ask} for {offer}" for ask in found.asks for offer in found.offers or ("nothing",)]
-    return marks
+    return marks + [f"note {note}" for note in tokens.notes]
 
 
 def features(tokens: Tokens) -> Features:
@@ -101,23 +104,23 @@ def features(tokens: Tokens) -> Features:
     better by padding. The words' part has length 1 whatever the mail's own length.
     """
     found = lexicon().find(tokens.subject, tokens.body)
-    words = np.unique(np.concatenate(_word_ids(tokens)))
-    marks = np.unique(_spread(_hash(_marks(tokens, found)), "body"))
-    ids = np.concatenate([words, marks]).astype(np.int64)
-    values = np.full(len(ids), 1.0)
-    values[len(words) :] = _MARK_WEIGHT
-    values /= np.sqrt(max(len(words), 1))
+    singles, pairs = _word_ids(tokens)
+    marks = np.unique(_spread(_hash(_marks(tokens, found)), "mark"))
+    ids = np.concatenate([singles, pairs, marks]).astype(np.int64)
+    values = np.repeat([1.0, _PAIR_WEIGHT, _MARK_WEIGHT], [len(singles), len(pairs), len(marks)])
+    values /= np.sqrt(max(len(singles) + _PAIR_WEIGHT**2 * len(pairs), 1.0))
     return Features(ids, values, found)
 
 
-def _word_ids(tokens: Tokens) -> list[NDArray[np.uint32]]:
-    ids = []
+def _word_ids(tokens: Tokens) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The ids of single words and of pairs, in all streams, each without repeats."""
+    singles, pairs = [], [np.empty(0, np.uint32)]
     for stream, words, paired in _streams(tokens):
         hashes = _hash(words)
-        ids.append(_spread(hashes, stream))
+        singles.append(_spread(hashes, stream))
         if paired and len(hashes) > 1:
-            ids.append(_spread(_pairs(hashes), stream))
-    return ids
+            pairs.append(_spread(_pairs(hashes), stream))
+    return np.unique(np.concatenate(singles)), np.unique(np.concatenate(pairs))
 
 
 def names(tokens: Tokens, found: Found) -> dict[int, str]:
@@ -132,5 +135,5 @@ def names(tokens: Tokens, found: Found) -> dict[int, str]:
             for id_, pair in zip(_spread(_pairs(hashes), stream).tolist(), pairs, strict=True):
                 named[id_] = " ".join(pair)
     marks = _marks(tokens, found)
-    named.update(zip(_spread(_hash(marks), "body").tolist(), marks, strict=True))
+    named.update(zip(_spread(_hash(marks), "mark").tolist(), marks, strict=True))
     return named

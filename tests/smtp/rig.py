@@ -22,7 +22,7 @@ PATIENCE = 5.0  # seconds until a test says that something hangs
 DEFAULTS: dict[str, Any] = {
     "hostname": "filter.example",
     "before_queue": True,
-    "stray_line_ends": "replace",
+    "stray_line_ends": "blank",
     "xforward_peers": (ip_network("127.0.0.0/8"),),
     "message_size": 1_000_000,
     "errors": 10,
