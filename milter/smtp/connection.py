@@ -146,6 +146,8 @@ class Connection(SMTP):
 
     async def _octets_waiting(self) -> bytes:
         """What the sender has already sent behind what was read, as far as it has arrived."""
-        await asyncio.sleep(0)  # one turn of the loop: let it take in what the kernel holds
+        # The loop finds what the kernel holds in one turn, and takes it in in the next.
+        for _ in range(2):
+            await asyncio.sleep(0)
         arrived: bytearray = self._reader._buffer  # type: ignore[attr-defined]
         return self._buffer + bytes(arrived)

@@ -9,7 +9,9 @@ import asyncio
 import re
 from dataclasses import dataclass, replace
 
-_INET = re.compile(r"(?:inet:)?(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d+)")
+_INET = re.compile(
+    r"(?:inet:)?(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d+)"
+)
 
 
 @dataclass(frozen=True, slots=True)

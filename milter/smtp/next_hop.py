@@ -138,6 +138,7 @@ class SmtpNextHop:
 
     async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
         """XFORWARD as far as it is announced, then MAIL."""
+        await self.reset()  # it still has the envelope of a mail whose DATA it refused
         await self.open()
         announced = self.capabilities.get(b"XFORWARD", b"").upper().split()
         for line in xforward.commands(client, announced):
@@ -163,6 +164,9 @@ class SmtpNextHop:
         try:
             async with asyncio.timeout(self._timeouts.total):
                 return await self._deliver(wire)
+        except asyncio.CancelledError:  # what is still buffered must not go out unanswered
+            await self._abort()
+            raise
         except TimeoutError:  # only the outermost: those of single steps are NextHopErrors by now
             await self._abort()
             raise NextHopUnsure(f"{self._endpoint}: too slow, all in all") from None

@@ -85,7 +85,7 @@ class Receiver(Connection):
             await self._say(reply)
             if reply is r.TLS_GO_AHEAD:
                 await self._start_tls()
-            self._busy = self._mail is not None
+            self._busy = self._state in (State.MAIL, State.RCPT)
             self._count_fault(reply)
         if self._errors > self._settings.errors:
             await self._say(r.TOO_MANY_ERRORS)
@@ -222,8 +222,6 @@ class Receiver(Connection):
         reply = self._handed_back(await self._next_hop.mail(sender, self._client))
         if reply.positive:
             self._state = State.MAIL
-        else:
-            self._mail = None
         return reply
 
     async def _rcpt_to(self, argument: bytes) -> Reply:

@@ -14,7 +14,7 @@ MAX_REPLY_LINE = 4096
 # An EHLO reply has some 15 lines; a refusal has a few. Past this the next hop is not sane.
 MAX_REPLY_LINES = 128
 
-_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)([^\r\n]*)\r?\n", re.DOTALL)
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\r\n]*))?\r?\n", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,9 @@ class ReplyReader:
         self._buffer += data
         while match := _LINE.match(self._buffer):
             self._buffer = self._buffer[match.end() :]
-            if self._add(*match.groups()):
+            if match.end() > MAX_REPLY_LINE:
+                raise ValueError("an overlong line in a reply")
+            if self._add(*match.groups(b"")):
                 if self._buffer:
                     raise ValueError("octets behind a reply")
                 reply = Reply(int(self._code), b"".join(self._lines))

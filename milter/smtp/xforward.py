@@ -46,5 +46,5 @@ def commands(attributes: Mapping[bytes, bytes], announced: Iterable[bytes]) -> l
 
 def client(attributes: Mapping[bytes, bytes]) -> str:
     """The remote client's address for the log: ASCII, or ``unknown``."""
-    address = attributes.get(b"ADDR", b"").decode("ascii", "replace")
+    address = attributes.get(b"ADDR", b"").decode("ascii", "backslashreplace")
     return "unknown" if address in ("", "[UNAVAILABLE]") else address

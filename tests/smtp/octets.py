@@ -1,8 +1,16 @@
-"""Octets as people write them in tests: ``\\r \\n \\t \\0 \\\\ \\xHH`` and ``\\{5000*x}``."""
+"""What the SMTP tests share on octets.
+
+Octets as people write them in tests: ``\\r \\n \\t \\0 \\\\ \\xHH`` and ``\\{5000*x}``.
+"""
 
 from __future__ import annotations
 
 import re
+
+from hypothesis import settings
+
+#: Hypothesis with the same examples in every run, however slow the machine is.
+steady = settings(derandomize=True, deadline=None)
 
 _ESCAPE = re.compile(
     rb"\\(?:(?P<simple>[rnt0\\])|x(?P<hex>[0-9A-Fa-f]{2})|\{(?P<times>\d+)\*(?P<what>[^}]+)\})"

@@ -85,3 +85,28 @@ async def running(
                 open_session.task.cancel()
         await hop.stop()
         await asyncio.sleep(0)  # a closed transport lets go of its socket one turn later
+
+
+async def reply_from(reader: asyncio.StreamReader) -> bytes:
+    """One whole reply, or nothing where the connection ended."""
+    octets = b""
+    while line := await asyncio.wait_for(reader.readline(), PATIENCE):
+        octets += line
+        if line[3:4] != b"-":
+            break
+    return octets
+
+
+async def client_at_data(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that has been told to go ahead with its content."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await reply_from(reader)
+    for command in (
+        b"EHLO c",
+        b"MAIL FROM:<a@here.example>",
+        b"RCPT TO:<b@there.example>",
+        b"DATA",
+    ):
+        writer.write(command + b"\r\n")
+        assert (await reply_from(reader))[:1] in b"23"
+    return reader, writer

@@ -78,7 +78,9 @@ class ScriptedHop:
         finally:
             writer.close()
 
-    async def _converse(self, reader: StreamReader, writer: StreamWriter, record: bytearray) -> None:
+    async def _converse(
+        self, reader: StreamReader, writer: StreamWriter, record: bytearray
+    ) -> None:
         open_ = await self._answer("greeting", reader, writer)
         while open_:
             line = await _line(reader, record)

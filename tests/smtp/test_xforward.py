@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from smtp.octets import steady
 
 from milter.smtp import xforward
 from milter.smtp.xforward import ATTRIBUTES, MAX_COMMAND, MAX_VALUE
@@ -47,6 +48,7 @@ class TestParse:
         assert xforward.parse(b"HELO=" + b"h" * MAX_VALUE) == {b"HELO": b"h" * MAX_VALUE}
         assert xforward.parse(b"HELO=" + b"h" * (MAX_VALUE + 1)) is None
 
+    @steady
     @given(st.binary())
     def test_any_octets(self, argument: bytes) -> None:
         for value in (xforward.parse(argument) or {}).values():
@@ -75,6 +77,7 @@ class TestCommands:
         fits[b"HELO"] += b"h"
         assert len(xforward.commands(fits, ATTRIBUTES)) == 2
 
+    @steady
     @given(attributes)
     def test_nothing_is_lost_and_nothing_too_long(self, given_: dict[bytes, bytes]) -> None:
         lines = xforward.commands(given_, ATTRIBUTES)
