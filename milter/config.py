@@ -90,6 +90,11 @@ class Limits:
         "Octets of the largest mail taken; larger ones get 452. "
         "Not smaller than Postfix's message_size_limit (10240000 by default).",
     )
+    memory: Octets = _setting(
+        262144,
+        "Octets of a mail that are held in memory; a larger one waits in a nameless file in the "
+        "system's temporary folder (TMPDIR). Times sessions, this bounds what mails can take.",
+    )
     sessions: Count = _setting(
         200,
         "Connections at a time; more get 421 at once. Postfix's process limit (20 in the sample) "

@@ -28,7 +28,7 @@ def record(mail: Transaction, judgement: Judgement, reply: Reply, milliseconds: 
         envelope.client,
         envelope.sender.domain or "-",
         len(envelope.recipients),
-        len(mail.content),
+        mail.content.size,
         mail.stray,
         milliseconds,
         reply,

@@ -11,7 +11,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from milter.errors import NextHopError, StartError
@@ -37,14 +37,14 @@ def prepare(folder: Path) -> None:
         ) from error
 
 
-def store(folder: Path, content: bytes) -> Path:
+def store(folder: Path, pieces: Iterable[bytes]) -> Path:
     """Write one mail; on return it is on disk. Raises ``OSError`` and leaves nothing behind."""
     name = _unique_name()
     temporary = folder / "tmp" / name
     try:
         with temporary.open("xb") as file:
             os.fchmod(file.fileno(), 0o600)
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         return _publish(temporary, folder / "new" / name)
@@ -93,10 +93,10 @@ class MaildirNextHop:
         """Any recipient."""
         return r.OK
 
-    async def deliver(self, content: bytes) -> Reply:
+    async def deliver(self, pieces: Iterable[bytes]) -> Reply:
         """Store the mail, in a thread because fsync waits for the disk."""
         try:
-            await asyncio.to_thread(store, self._folder, content)
+            await asyncio.to_thread(store, self._folder, pieces)
         except OSError as error:
             raise NextHopError(f"Maildir {self._folder}: {error.strerror}") from error
         return r.OK

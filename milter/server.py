@@ -60,6 +60,7 @@ class Server:
             stray_line_ends=settings.filter.stray_line_ends,
             xforward_peers=settings.filter.xforward_peers,
             message_size=settings.limits.message_size,
+            memory=settings.limits.memory,
             errors=settings.limits.errors,
             idle=settings.limits.idle,
             tls=tls.for_senders(settings),

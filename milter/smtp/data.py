@@ -95,15 +95,40 @@ def _undecided(raw: bytes) -> int:
     return 0
 
 
-def encode(content: bytes) -> bytes:
-    """Content in the wire's form, dots stuffed and the end of data behind it.
+class DataEncoder:
+    """Turns content, in whatever pieces it comes, into the wire's form.
 
-    The content must be as ``DataDecoder`` makes it; that is checked again here, because this is
-    the last place where a smuggled end of data could be stopped.
+    Octets that are not made of CRLF lines are refused by ``AssertionError``: this is the last
+    place where a smuggled end of data could be stopped, and content from the decoder has none.
     """
-    if content and not (_is_clean(content) and content.endswith(b"\r\n")):
-        raise AssertionError("content that is not made of CRLF lines must never reach the wire")
-    stuffed = content.replace(b"\r\n.", b"\r\n..")
-    if stuffed.startswith(b"."):
-        stuffed = b"." + stuffed
-    return stuffed + END_OF_DATA
+
+    def __init__(self) -> None:
+        self._held = b"\r\n"  # a line end that the next piece may follow with a dot
+        self._drop = 2  # the one that is before the first line is not part of it
+
+    def encode(self, piece: bytes) -> bytes:
+        """The wire's form of ``piece``; the last octets wait for what comes next."""
+        raw = self._held + piece
+        keep = 2 if raw.endswith(b"\r\n") else 1 if raw.endswith(b"\r") else 0
+        raw, self._held = raw[: len(raw) - keep], raw[len(raw) - keep :]
+        return self._stuffed(raw)
+
+    def end(self) -> bytes:
+        """The last octets and the end of data."""
+        if self._held != b"\r\n":
+            raise AssertionError("content that does not end in CRLF must never reach the wire")
+        return self._stuffed(self._held) + END_OF_DATA
+
+    def _stuffed(self, raw: bytes) -> bytes:
+        if not _is_clean(raw):
+            raise AssertionError("content that is not made of CRLF lines must never reach the wire")
+        stuffed = raw.replace(b"\r\n.", b"\r\n..")
+        if self._drop and stuffed:
+            stuffed, self._drop = stuffed[self._drop :], 0
+        return stuffed
+
+
+def encode(content: bytes) -> bytes:
+    """Whole content in the wire's form, the end of data behind it."""
+    encoder = DataEncoder()
+    return encoder.encode(content) + encoder.end()

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from milter.smtp.command import Address
+from milter.smtp.content import Content
 
 
 def _new_id() -> str:
@@ -25,8 +26,8 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A mail that has come in whole: envelope, content (CRLF lines), stray octets replaced."""
+    """A mail that has come in whole: envelope, content, how many stray octets were replaced."""
 
     envelope: Envelope
-    content: bytes
+    content: Content
     stray: int

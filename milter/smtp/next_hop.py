@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,8 +45,8 @@ class NextHop(Protocol):
     async def rcpt(self, recipient: Address) -> Reply:
         """Name a recipient."""
 
-    async def deliver(self, content: bytes) -> Reply:
-        """Hand the mail over; its reply is the mail's fate."""
+    async def deliver(self, pieces: Iterable[bytes]) -> Reply:
+        """Hand the mail's content over, CRLF lines in pieces; its reply is the mail's fate."""
 
     async def reset(self) -> None:
         """Give the mail under way up, if there is one."""
@@ -91,6 +91,7 @@ class SmtpNextHop:
         self._timeouts = timeouts
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._mail_under_way = False
+        self._dot_sent = False
         self.capabilities: dict[bytes, bytes] = {}
 
     async def open(self) -> None:
@@ -153,25 +154,26 @@ class SmtpNextHop:
         """RCPT."""
         return await self._command(b"RCPT TO:" + bytes(recipient), self._timeouts.reply)
 
-    async def deliver(self, content: bytes) -> Reply:
+    async def deliver(self, pieces: Iterable[bytes]) -> Reply:
         """DATA, the content, the final dot.
 
         A connection that breaks before the dot is sent loses nothing: the sender still has the
         mail. One that breaks behind it leaves us unsure (``NextHopUnsure``): the next hop may
         have the mail, the sender will send it again. SMTP cannot close that window (RFC 1047).
         """
-        wire = data.encode(content)
         try:
             async with asyncio.timeout(self._timeouts.total):
-                return await self._deliver(wire)
-        except asyncio.CancelledError:  # what is still buffered must not go out unanswered
-            await self._abort()
-            raise
+                return await self._deliver(pieces)
         except TimeoutError:  # only the outermost: those of single steps are NextHopErrors by now
             await self._abort()
-            raise NextHopUnsure(f"{self._endpoint}: too slow, all in all") from None
+            fault = NextHopUnsure if self._dot_sent else NextHopError
+            raise fault(f"{self._endpoint}: too slow, all in all") from None
+        except BaseException:  # cancelled, or the disk failed: no dot may follow what was sent
+            await self._abort()
+            raise
 
-    async def _deliver(self, wire: bytes) -> Reply:
+    async def _deliver(self, pieces: Iterable[bytes]) -> Reply:
+        self._dot_sent = False
         reply = await self._command(b"DATA", self._timeouts.reply)
         if reply.code != 354:
             if reply.final and not reply.positive:
@@ -179,8 +181,12 @@ class SmtpNextHop:
             await self.close()
             raise NextHopError(f"{self._endpoint} answers DATA with {reply}")
         self._mail_under_way = False
-        await self._send(wire)
+        encoder = data.DataEncoder()
+        for piece in pieces:
+            await self._send(encoder.encode(piece))
+        self._dot_sent = True
         try:
+            await self._send(encoder.end())
             reply = await self._timed_reply(self._timeouts.final)
         except NextHopError as error:
             raise NextHopUnsure(f"{error}, behind our final dot") from error

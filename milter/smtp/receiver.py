@@ -19,6 +19,7 @@ from milter.smtp import reply as r
 from milter.smtp import xforward
 from milter.smtp.command import ALLOWED, WITHOUT_TLS, Address, Command, State, out_of_place
 from milter.smtp.connection import Connection, OctetsBehindData
+from milter.smtp.content import Content
 from milter.smtp.data import DataDecoder
 from milter.smtp.envelope import Envelope, Transaction
 from milter.smtp.next_hop import NextHop
@@ -42,6 +43,7 @@ class ReceiverSettings:
     stray_line_ends: str
     xforward_peers: tuple[IPv4Network | IPv6Network, ...]
     message_size: int
+    memory: int
     errors: int
     idle: float
     tls: ssl.SSLContext | None = None
@@ -280,7 +282,10 @@ class Receiver(Connection):
             await self._rset(b"")
             return received
         self._mails += 1
-        reply = await self._route(received, self._next_hop)
+        try:
+            reply = await self._route(received, self._next_hop)
+        finally:
+            received.content.close()
         self._forget_mail()
         return reply
 
@@ -288,27 +293,44 @@ class Receiver(Connection):
         """The content up to the end of data, or why it is refused."""
         assert self._mail
         decoder = DataDecoder()
-        pieces: list[bytes] = []
-        size = 0
+        content = Content(self._settings.memory)
+        try:
+            refused = await self._read_data(decoder, content)
+            if self._settings.before_queue:
+                await self._nothing_behind_data()
+        except BaseException:
+            content.close()
+            raise
+        if decoder.stray and self._settings.stray_line_ends == "reject":
+            refused = refused or r.STRAY_LINE_END
+        if refused:
+            content.close()
+            return refused
+        return Transaction(self._mail, content, decoder.stray)
+
+    async def _read_data(self, decoder: DataDecoder, content: Content) -> Reply | None:
+        """Read to the end of data, which is the first place where a refusal can be said."""
+        refused = None
         octets, self._buffer = self._buffer, b""
         while True:
             piece = decoder.feed(octets)
-            size += len(piece)
-            if size <= self._settings.message_size:
-                pieces.append(piece)
-            else:
-                pieces.clear()  # read on to the end of data: only there can we answer
+            if not refused:
+                refused = self._kept(content, piece)
             if decoder.done:
-                break
+                self._buffer = decoder.rest
+                return refused
             octets = await self._more()
-        self._buffer = decoder.rest
-        if self._settings.before_queue:
-            await self._nothing_behind_data()
-        if size > self._settings.message_size:
+
+    def _kept(self, content: Content, piece: bytes) -> Reply | None:
+        """Keep a piece of content, or say why it cannot be kept."""
+        if content.size + len(piece) > self._settings.message_size:
             return r.TOO_LARGE
-        if decoder.stray and self._settings.stray_line_ends == "reject":
-            return r.STRAY_LINE_END
-        return Transaction(self._mail, b"".join(pieces), decoder.stray)
+        try:
+            content.write(piece)
+        except OSError as error:
+            log.error("mail %s cannot be held: %s", self._mail and self._mail.id, error.strerror)
+            return r.DISK_FAULT
+        return None
 
     async def _nothing_behind_data(self) -> None:
         """In front of the queue, refuse a mail that has octets waiting behind its end of data.

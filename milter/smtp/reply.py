@@ -110,6 +110,7 @@ OCTETS_BEHIND_DATA = Reply.of(421, "4.7.0", "Octets behind the end of data, noth
 NEXT_HOP_DOWN = Reply.of(451, "4.4.1", "The next mail server cannot be reached, try again")
 NEXT_HOP_LOST = Reply.of(451, "4.4.2", "The next mail server broke off, try again")
 LOCAL_FAULT = Reply.of(451, "4.3.0", "Local fault, try again")
+DISK_FAULT = Reply.of(452, "4.3.1", "Cannot store the mail, try again")
 
 LINE_TOO_LONG = Reply.of(500, "5.5.2", "Command line too long")
 BARE_LF = Reply.of(521, "5.5.2", "A command must end in <CR><LF>")

@@ -18,6 +18,7 @@ from milter.smtp.receiver import Receiver, ReceiverSettings, Route
 from milter.smtp.reply import Reply
 
 PATIENCE = 5.0  # seconds until a test says that something hangs
+PATIENT = Timeouts(connect=PATIENCE, reply=PATIENCE, final=PATIENCE)
 
 DEFAULTS: dict[str, Any] = {
     "hostname": "filter.example",
@@ -25,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "stray_line_ends": "blank",
     "xforward_peers": (ip_network("127.0.0.0/8"),),
     "message_size": 1_000_000,
+    "memory": 1024,  # larger mails take the way through a file
     "errors": 10,
     "idle": PATIENCE,
 }
@@ -32,12 +34,11 @@ DEFAULTS: dict[str, Any] = {
 
 async def only_deliver(mail: Transaction, next_hop: NextHop) -> Reply:
     """A route that judges nothing: what the next hop gets is what SMTP made of the mail."""
-    return await next_hop.deliver(mail.content)
+    return await next_hop.deliver(mail.content.pieces())
 
 
-def next_hop_at(port: int, timeout: float = PATIENCE) -> SmtpNextHop:
-    """Our client towards a loopback port, with one and the same timeout for everything."""
-    timeouts = Timeouts(connect=timeout, reply=timeout, final=timeout)
+def next_hop_at(port: int, timeouts: Timeouts = PATIENT) -> SmtpNextHop:
+    """Our client towards a loopback port."""
     return SmtpNextHop(Endpoint("127.0.0.1", port), "filter.example", timeouts)
 
 
@@ -60,7 +61,7 @@ class Rig:
 async def running(
     hop: ScriptedHop,
     *,
-    timeout: float = PATIENCE,
+    timeouts: Timeouts = PATIENT,
     route: Route = only_deliver,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
@@ -70,7 +71,7 @@ async def running(
 
     def session() -> Receiver:
         settled = ReceiverSettings(**{**DEFAULTS, **settings})
-        rig.sessions.append(Receiver(settled, next_hop_at(hop.port, timeout), route))
+        rig.sessions.append(Receiver(settled, next_hop_at(hop.port, timeouts), route))
         return rig.sessions[-1]
 
     server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from smtp.octets import unescape
 
-_OPTION = re.compile(r"(arrangement|setting|next hop timeout|next hop at [^:]+): (.+)")
+_OPTION = re.compile(r"(arrangement|setting|(?:reply|final) timeout|next hop at [^:]+): (.+)")
 _STEP = re.compile(r"([CSN])([:+=~*]) ?(.*)")
 _EVENTS = frozenset({"C closes", "C half-closes", "S closes"})
 _BOTH = ("before-queue", "after-queue")
@@ -48,7 +48,7 @@ class Talk:
     arrangements: tuple[str, ...] = _BOTH
     settings: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, bytes] = field(default_factory=dict)
-    timeout: float | None = None
+    timeouts: dict[str, float] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     received: list[bytes] | None = None
 
@@ -84,8 +84,8 @@ def _take_option(talk: Talk, name: str, value: str) -> None:
     elif name == "setting":
         key, _, text = value.partition(" = ")
         talk.settings[key] = _READ_SETTING[key](text)
-    elif name == "next hop timeout":
-        talk.timeout = float(value)
+    elif name.endswith(" timeout"):
+        talk.timeouts[name.removesuffix(" timeout")] = float(value)
     else:
         stage = name.removeprefix("next hop at ")
         answer = unescape(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,8 @@ async def hold(talk: Talk, arrangement: str) -> ScriptedHop:
     """Hold one talk; returns the next hop with what it received."""
     hop = ScriptedHop(talk.answers)
     settings = {"before_queue": arrangement == "before-queue", **talk.settings}
-    async with rig.running(hop, timeout=talk.timeout or rig.PATIENCE, **settings) as running:
+    timeouts = replace(rig.PATIENT, **talk.timeouts)
+    async with rig.running(hop, timeouts=timeouts, **settings) as running:
         streams = await asyncio.open_connection("127.0.0.1", running.port)
         try:
             await Client(talk, *streams).play()

@@ -77,7 +77,7 @@ class TestLeave:
     async def _last_words(self, *commands: bytes, answers: dict[str, bytes] | None = None) -> bytes:
         """What a session still says that is told to leave behind ``commands``."""
         # One that does not leave is told 421 4.4.2 instead, when it has been silent for too long.
-        async with rig.running(ScriptedHop(answers), before_queue=False, idle=0.3) as running:
+        async with rig.running(ScriptedHop(answers), before_queue=False, idle=1.0) as running:
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
             await rig.reply_from(reader)
             for command in commands:

@@ -188,19 +188,25 @@ def test_damaged_compression(tmp_path: Path) -> None:
     refused(write_bundle(tmp_path / "b", bytes(octets)))
 
 
-@pytest.mark.parametrize("named", ["../x", "/etc", ".", "..", "a/b", "", "a\0b"])
+@pytest.mark.parametrize("named", ["../x", "/etc", ".", "..", "a/b", ""])
 def test_current_names_a_bundle_in_the_folder_only(tmp_path: Path, named: str) -> None:
     """A sound bundle lies where each of these would lead."""
     for folder in (tmp_path, tmp_path / "x", tmp_path / "models" / "a" / "b"):
         write_bundle(folder)
     models = write_models(tmp_path / "models")
     (models / "current").write_text(named, encoding="utf-8")
-    with pytest.raises(BundleError, match="current"):
+    with pytest.raises(BundleError, match="models/current: "):
         open_models(models)
 
 
+def test_current_is_no_name_at_all(tmp_path: Path) -> None:
+    (tmp_path / "current").write_bytes(b"a\0b\xff")
+    with pytest.raises(BundleError):
+        open_models(tmp_path)
+
+
 def test_current_is_missing_or_leads_nowhere(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="current"):
+    with pytest.raises(BundleError, match="/current: "):
         open_models(tmp_path)
     (tmp_path / "current").write_text("2026.01.01-gone\n", encoding="utf-8")
     with pytest.raises(BundleError, match=r"2026\.01\.01-gone"):

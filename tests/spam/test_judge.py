@@ -40,9 +40,7 @@ def test_deadline(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_deadline_leaves_no_alarm_behind(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deadline_leaves_no_alarm_behind(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGALRM)
     judge_content(FAKE, bundle, 2.0)
     with monkeypatch.context() as patch:

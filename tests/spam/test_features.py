@@ -1,0 +1,119 @@
+"""From tokens to numbers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from milter.mail.text import MailText
+from milter.spam.features import SIZE, Features, features, names
+from milter.spam.tokens import Tokens, tokenize
+
+PITCH = "We offer a free guest post with one backlink to our page, 100 % at no cost to you."
+OTHER = "Die Rechnung vom letzten Monat liegt bei. Grüße aus Köln, 24.12.2026"
+
+
+def tokens_of(body: str, subject: str = "") -> Tokens:
+    return tokenize(MailText(subject, body, "", ""))
+
+
+def same(one: Features, two: Features) -> bool:
+    return (
+        one.ids.tolist() == two.ids.tolist()
+        and one.values.tolist() == two.values.tolist()
+        and one.found == two.found
+    )
+
+
+def words_part(vector: Features) -> np.ndarray:
+    """The values but for those of asks, offers and notes, which come last and weigh more."""
+    return vector.values[vector.values == vector.values[0]]
+
+
+@pytest.mark.parametrize("body", ["one", "one two", OTHER, OTHER * 50])
+def test_the_words_part_has_length_one(body: str) -> None:
+    assert np.linalg.norm(words_part(features(tokens_of(body)))) == pytest.approx(1.0)
+
+
+def test_marks_weigh_more_than_words() -> None:
+    vector = features(tokens_of(PITCH))
+    assert vector.found.asks
+    assert vector.values[-1] > vector.values[0]
+    assert np.linalg.norm(words_part(vector)) == pytest.approx(1.0)
+
+
+def test_repetition_changes_nothing() -> None:
+    once, often = Tokens([], ["link"], [], []), Tokens([], ["link"], [], [])
+    assert same(features(once), features(often))
+    assert same(features(tokens_of("tea tea tea")), features(tokens_of("tea tea tea tea tea")))
+
+
+def test_mails_before_do_not_matter() -> None:
+    first = features(tokens_of(PITCH))
+    for number in range(50):
+        features(tokens_of(f"{OTHER} unrelated{'x' * number}"))
+    assert same(features(tokens_of(PITCH)), first)
+
+
+def test_subject_body_and_quote_are_different_features() -> None:
+    streams = [
+        Tokens(["word"], [], [], []),
+        Tokens([], ["word"], [], []),
+        Tokens([], [], ["word"], []),
+    ]
+    assert len({tuple(features(tokens).ids.tolist()) for tokens in streams}) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "xqzzt", "日本語 слово λέξη", "\ud800 lone surrogate", "a" * 20000, "\U0001f600 \u0301"],
+)
+def test_unknown_words_survive(body: str) -> None:
+    vector = features(tokens_of(body))
+    assert np.isfinite(vector.values).all()
+    assert ((0 <= vector.ids) & (vector.ids < SIZE)).all()
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), max_size=40))
+def test_any_words_give_sound_features_with_names(words: list[str]) -> None:
+    tokens = Tokens(words[:3], words[3:], words[:2], ["hidden"])
+    vector = features(tokens)
+    assert len(vector.ids) == len(vector.values)
+    assert ((0 <= vector.ids) & (vector.ids < SIZE)).all()
+    assert set(vector.ids.tolist()) <= set(names(tokens, vector.found))
+
+
+def test_names_are_the_words() -> None:
+    tokens = tokens_of("dear webmaster")
+    vector = features(tokens)
+    named = names(tokens, vector.found)
+    assert {"dear", "webmaster", "dear webmaster", "webmas-"} <= set(named.values())
+
+
+PROGRAM = f"""
+from milter.mail.text import MailText
+from milter.spam.features import features
+from milter.spam.tokens import tokenize
+vector = features(tokenize(MailText({OTHER!r}, {PITCH!r}, "", "")))
+print(vector.ids.tolist(), vector.values.tolist(), vector.found)
+"""
+
+
+def test_processes_agree_whatever_their_hash_seed() -> None:
+    """A model is fitted in one process and used in another."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "4242")
+    }
+    assert len(said) == 1

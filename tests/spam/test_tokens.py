@@ -1,0 +1,100 @@
+"""What a word is: kinds of things, in German and English notation."""
+
+from __future__ import annotations
+
+import pytest
+
+from milter.mail.text import MailText
+from milter.spam.fold import fold
+from milter.spam.tokens import MAX_WORDS, tokenize, words
+
+
+def words_of(text: str) -> list[str]:
+    return words(fold(text)[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("url", "https://www.example.org/a?b=c#d"),
+        ("url", "HTTP://example.org"),
+        ("url", "www.example.org"),
+        ("url", "http://user@example.org/"),
+        ("address", "anna@example.org"),
+        ("address", "Anna.B+c-d@mail.example.co.uk"),
+        ("address", "<anna@münchen.example>"),
+        ("money", "500 €"),
+        ("money", "500€"),
+        ("money", "€500"),
+        ("money", "€ 1.500,00"),
+        ("money", "EUR 500"),
+        ("money", "500 EUR"),
+        ("money", "500,- €"),
+        ("money", "1.000,50 Euro"),
+        ("money", "1'000 CHF"),
+        ("money", "500 Franken"),
+        ("money", "$1,200.00"),
+        ("money", "5,000.00 USD"),
+        ("money", "500 dollars"),
+        ("money", "£20"),
+        ("money", "US$500"),
+        ("percent", "20 %"),
+        ("percent", "20%"),
+        ("percent", "12,5 Prozent"),
+        ("percent", "3.5 percent"),
+        ("date", "24.12.2026"),
+        ("date", "24.12."),
+        ("date", "1.2.26"),
+        ("date", "2026"),
+        ("date", "2026-11-23"),
+        ("number", "42"),
+        ("number", "1.000"),
+        ("number", "1,000"),
+        ("number", "10:30"),
+        ("number", "0171/123456"),
+    ],
+)
+def test_kinds(kind: str, text: str) -> None:
+    assert words_of(text) == [f"_{kind}_"]
+    assert words_of(f"Es kostet ({text}), oder?") == ["es", "kostet", f"_{kind}_", "oder"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("don't l’amour 'quoted'", ["don't", "l’amour", "quoted"]),
+        ("Grüße, Straße; ÉCOLE", ["grüße", "straße", "école"]),
+        ("guest-post", ["guest", "post"]),
+        ("50 €/Monat", ["_money_", "monat"]),
+        ("im Jahr 2026.", ["im", "jahr", "_date_"]),
+        ("DA 50, 3D", ["da", "_number_", "_number_", "d"]),
+        ("... !? -- ", []),
+        ("_url_ as the sender wrote it", ["_url_", "as", "the", "sender", "wrote", "it"]),
+        ("a@b", ["a", "b"]),
+    ],
+)
+def test_words(text: str, wanted: list[str]) -> None:
+    assert words_of(text) == wanted
+
+
+def test_words_are_capped() -> None:
+    assert len(words_of("word " * (MAX_WORDS + 10))) == MAX_WORDS
+
+
+def test_streams_are_kept_apart() -> None:
+    tokens = tokenize(MailText("A Subject", "Some body", "Quoted words", "hidden"))
+    assert tokens.subject == ["a", "subject"]
+    assert tokens.body == ["some", "body"]
+    assert tokens.quoted == ["quoted", "words"]
+    assert tokens.notes == []
+    assert tokens.count == 4
+
+
+def test_a_page_of_hidden_text_is_noted_and_a_preview_line_is_not() -> None:
+    assert tokenize(MailText("", "", "", "preview " * 10)).notes == []
+    assert tokenize(MailText("", "", "", "poison " * 100)).notes == ["hidden"]
+
+
+def test_notes_have_no_repeats() -> None:
+    disguised = "b a c k l i n k"
+    assert tokenize(MailText(disguised, disguised, "", "")).notes == ["spaced"]
