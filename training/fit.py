@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from milter.spam.bundle import LABELS, Thresholds
 from training.data import CorpusError, Example, hard_cases, hard_share
@@ -64,7 +65,21 @@ def fit(
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Fitted:
-    """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read."""
+    """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read.
+
+    Linear algebra runs in one thread: with several, sums come in another order each time, and the
+    same corpus would not give the same octets.
+    """
+    with threadpool_limits(1):
+        return _fit(examples, settings, jobs, progress)
+
+
+def _fit(
+    examples: list[Example],
+    settings: FitSettings,
+    jobs: int,
+    progress: Callable[[int], None] | None,
+) -> Fitted:
     labels = np.array([example.label for example in examples])
     groups = np.array([example.group for example in examples])
     matrix = MailVectorizer(jobs, progress).transform([example.content for example in examples])
@@ -139,7 +154,8 @@ def thresholds(
     fake = out_of_fold[:, LABELS.index("fake")]
     wanted = labels != "fake"
     share = hard_share()
-    weights = np.where(hard, share / (wanted & hard).sum(), (1 - share) / (wanted & ~hard).sum())
+    mails = np.array([max((wanted & kind).sum(), 1) for kind in (hard, ~hard)])
+    weights = np.where(hard, share / mails[0], (1 - share) / mails[1])
     certain = _above(fake[wanted], weights[wanted], settings.budget)
     return Thresholds(
         fake=certain,

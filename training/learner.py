@@ -65,7 +65,7 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             return float(log_loss(labels, probabilities, labels=self.classes_))
 
         found = minimize_scalar(surprise, bounds=(-3.0, 3.0), method="bounded")
-        self.temperature_ = float(np.exp(found.x))
+        self.temperature_ = round(float(np.exp(found.x)), 4)  # more digits would only be noise
         return self
 
     def decision_function(self, matrix: csr_matrix) -> NDArray[np.float64]:
