@@ -284,6 +284,8 @@ class Receiver(Connection):
         self._mails += 1
         try:
             reply = await self._route(received, self._next_hop)
+        except OSError as error:  # the disk: what the next hop does wrong is a NextHopError
+            raise NextHopError(f"the mail cannot be read back: {error.strerror}") from error
         finally:
             received.content.close()
         self._forget_mail()

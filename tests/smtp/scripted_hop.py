@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 DROP = b"drop"  # close the connection instead of an answer
 SILENT = b"silent"  # never answer
+TRICKLE = b"trickle"  # an octet now and then, never a whole line
 REFUSE = b"refuse"  # at "connect": nobody listens
 
 #: What a Postfix behind a filter says; the talks change single answers.
@@ -117,6 +118,10 @@ class ScriptedHop:
         if answer == SILENT:
             await reader.read()  # until the other side gives up
             return False
+        while answer == TRICKLE:
+            writer.write(b"2")
+            await writer.drain()
+            await asyncio.sleep(0.05)
         writer.write(answer)
         await writer.drain()
         return not answer.startswith((b"421", b"221"))
