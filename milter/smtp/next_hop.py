@@ -96,6 +96,8 @@ class SmtpNextHop:
 
     async def open(self) -> None:
         """Connect, read the greeting, say EHLO (or HELO to a server that knows no EHLO)."""
+        if self._streams and not self._mail_under_way and _is_stale(self._streams[0]):
+            await self._abort()  # it timed out between two mails: begin anew
         if self._streams:
             return
         try:
@@ -282,6 +284,12 @@ class LmtpNextHop(SmtpNextHop):
         reply = await super().rcpt(recipient)
         self._recipients += reply.positive
         return reply
+
+
+def _is_stale(reader: asyncio.StreamReader) -> bool:
+    """Whether the server has hung up, or said something unasked (421, before it does)."""
+    unasked: bytearray = reader._buffer  # type: ignore[attr-defined]
+    return bool(unasked) or reader.at_eof()
 
 
 def _cause(error: BaseException) -> str:

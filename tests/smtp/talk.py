@@ -16,6 +16,7 @@ _EVENTS = frozenset({"C closes", "C half-closes", "S closes"})
 _BOTH = ("before-queue", "after-queue")
 _READ_SETTING = {
     "message_size": int,
+    "memory": int,
     "errors": int,
     "idle": float,
     "stray_line_ends": str,

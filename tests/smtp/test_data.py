@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp.octets import has_stray, steady
 
-from milter.smtp.data import DataDecoder, encode
+from milter.smtp.data import DataDecoder, DataEncoder, encode
 
 END = b"\r\n.\r\n"
 SECOND_MAIL = (
@@ -170,6 +170,35 @@ class TestRoundTrip:
     def test_other_content_never_goes_out(self, mail: bytes) -> None:
         with pytest.raises(AssertionError):
             encode(mail)
+
+
+def encoded(pieces: list[bytes]) -> bytes:
+    encoder = DataEncoder()
+    return b"".join(encoder.encode(piece) for piece in pieces) + encoder.end()
+
+
+class TestEncoderInPieces:
+    @steady
+    @given(content, st.data())
+    def test_any_split(self, mail: bytes, data: st.DataObject) -> None:
+        places = st.lists(st.integers(0, len(mail)), max_size=6).map(sorted)
+        cuts = [0, *data.draw(places), len(mail)]
+        assert encoded([mail[start:end] for start, end in itertools.pairwise(cuts)]) == encode(mail)
+
+    @steady
+    @given(content)
+    def test_one_at_a_time(self, mail: bytes) -> None:
+        assert encoded([bytes([octet]) for octet in mail]) == encode(mail)
+
+    def test_no_piece_at_all(self) -> None:
+        assert encoded([]) == b".\r\n"
+
+    @pytest.mark.parametrize("ending", SMUGGLED_ENDS)
+    def test_stray_octets_are_refused_at_every_border(self, ending: bytes) -> None:
+        mail = b"text" + ending + b"MAIL FROM:<evil@here.example>\r\n"
+        for place in range(len(mail) + 1):
+            with pytest.raises(AssertionError):
+                encoded([mail[:place], mail[place:]])
 
 
 class TestLineEnds:

@@ -492,3 +492,27 @@ def hang_up(writer: asyncio.StreamWriter, rudely: bool) -> None:
         writer.transport.abort()
     else:
         writer.close()
+
+
+@pytest.mark.parametrize("last_words", [b"", b"421 4.4.2 timeout exceeded\r\n"])
+def test_a_next_hop_that_times_out_between_mails(last_words: bytes) -> None:
+    """It has lost nothing: the next mail gets a new connection, not a temporary failure."""
+
+    class Impatient(ScriptedHop):
+        async def _take_mail(
+            self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: bytearray
+        ) -> bool:
+            await super()._take_mail(reader, writer, record)
+            await asyncio.sleep(SHORT)
+            writer.write(last_words)
+            return False
+
+    async def use(client: SmtpNextHop) -> None:
+        assert (await whole_mail(client)).positive
+        await asyncio.sleep(4 * SHORT)
+        assert (await whole_mail(client)).positive
+
+    hop = Impatient()
+    talk(hop, use)
+    assert hop.mails == [b"Subject: x\r\n\r\n..\r\ntext\r\n"] * 2
+    assert len(hop.connections) == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 from smtp import rig
 from smtp.scripted_hop import ScriptedHop
 
 from milter.smtp import receiver
+from milter.smtp.content import Content
 from milter.smtp.data import DataDecoder
 from milter.smtp.envelope import Transaction
 from milter.smtp.next_hop import NextHop
@@ -34,6 +36,29 @@ class TestOwnFault:
         said = asyncio.run(main())
         assert said.startswith(b"451 4.3.0")
         assert b"secret" not in said
+        assert hop.mails == []
+
+
+class TestFullDisk:
+    def test_mail_is_put_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only once its end of data has come: what is sent behind it must be read as a command."""
+
+        def write(self: Content, octets: bytes) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        async def main() -> tuple[bytes, bytes]:
+            async with rig.running(hop, before_queue=False) as running:
+                reader, writer = await rig.client_at_data(running.port)
+                writer.write(b"text\r\nRSET\r\n.\r\nNOOP\r\n")
+                replies = await rig.reply_from(reader), await rig.reply_from(reader)
+                writer.close()
+                return replies
+
+        monkeypatch.setattr(Content, "write", write)
+        hop = ScriptedHop()
+        refused, noop = asyncio.run(main())
+        assert refused.startswith(b"452 4.3.1")
+        assert noop.startswith(b"250")
         assert hop.mails == []
 
 
