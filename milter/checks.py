@@ -103,13 +103,19 @@ def _networks(value: object) -> tuple[Network, ...]:
 
 
 def _path(value: object) -> Path:
-    return Path(_text(value)).expanduser()
+    try:
+        return Path(_text(value)).expanduser()
+    except RuntimeError as error:  # "~user" of whom nobody knows
+        raise ValueError(str(error)) from error
 
 
 def _file(value: object) -> str:
-    if value != "" and not _path(value).is_file():
-        raise ValueError(f"there is no file {value!r}")
-    return _text(value)
+    if value == "":
+        return ""
+    path = _path(value)
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}")
+    return str(path)
 
 
 def _existing_folder(value: object) -> Path:

@@ -112,7 +112,7 @@ def _say_ready(settings: Settings, model: str) -> None:
 def _check(options: argparse.Namespace) -> int:
     from milter.check import check
     from milter.config import load
-    from milter.report import explained, json_line, text_line
+    from milter.report import explained, json_line, printable, text_line
     from milter.spam.bundle import open_models
 
     settings = load(options.config)
@@ -123,7 +123,7 @@ def _check(options: argparse.Namespace) -> int:
         print(show(checked))
         if checked.fault:
             status = INCOMPLETE
-            print(f"coop-verdict: {checked.source}: {checked.fault}", file=sys.stderr)
+            print(f"coop-verdict: {printable(checked.source)}: {checked.fault}", file=sys.stderr)
     return status
 
 

@@ -27,7 +27,7 @@ def json_line(checked: Checked) -> str:
     score = judgement.score
     return json.dumps(
         {
-            "source": _printable(checked.source),
+            "source": printable(checked.source),
             "verdict": str(judgement.verdict),
             "score": score.fake if score else None,
             "scores": {label: getattr(score, label) for label in LABELS} if score else None,
@@ -45,7 +45,7 @@ def text_line(checked: Checked) -> str:
     judgement = checked.judgement
     detail = f"{judgement.score.fake:.2f}" if judgement.score else "-"
     reason = f"  ({judgement.reason})" if judgement.reason else ""
-    return f"{judgement.verdict:<9}{detail:>5}  {_printable(checked.source)}{reason}"
+    return f"{judgement.verdict:<9}{detail:>5}  {printable(checked.source)}{reason}"
 
 
 def explained(checked: Checked) -> str:
@@ -54,7 +54,7 @@ def explained(checked: Checked) -> str:
     console = Console()
     with console.capture() as capture:
         colour = _COLOURS[judgement.verdict]
-        console.print(f"[bold]{escape(_printable(checked.source))}[/bold]", highlight=False)
+        console.print(f"[bold]{escape(printable(checked.source))}[/bold]", highlight=False)
         verdict = f"[{colour}]{judgement.verdict}[/{colour}]"
         if judgement.score:
             verdict += "  " + "  ".join(
@@ -73,13 +73,13 @@ def _table(checked: Checked) -> Table:
     table.add_row("offers", ", ".join(judgement.offers) or "nothing that is in the lists")
     for number, (text, weight) in enumerate(judgement.clues):
         colour = "red" if weight > 0 else "green"
-        clue = f"[{colour}]{weight:+.1f}[/{colour}]  {escape(_printable(text))}"
+        clue = f"[{colour}]{weight:+.1f}[/{colour}]  {escape(printable(text))}"
         table.add_row("" if number else "clues", clue)
     table.add_row("model", judgement.model)
     return table
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """No control character of a file name or a mail reaches the terminal."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -45,10 +45,12 @@ def decode(octets: bytes, declared: str = "") -> str:
         if octets.startswith(bom):
             return octets.decode(codec, "replace")
     codec = _canonical(declared)
-    if octets.isascii() and codec not in ("utf-7", "iso2022_jp", "iso2022_kr"):
-        if b"\0" not in octets:
-            return octets.decode("ascii")
-        codec = codec if codec.startswith("utf-16") else _utf16_by_zeros(octets)
+    if b"\0" in octets and not codec.startswith("utf-32"):
+        codec = _utf16_by_zeros(octets) or codec
+    elif octets.isascii() and codec not in ("utf-7", "iso2022_jp", "iso2022_kr"):
+        return octets.decode("ascii")
+    if codec == "utf-16":  # without a mark it is big-endian (RFC 2781 4.3)
+        codec = "utf-16-be"
     if codec in _WEAK or not codec or codec == "utf-8":
         return _utf8_or(octets, "iso8859-15" if codec == "iso8859-15" else "cp1252")
     return octets.decode(codec, "replace")

@@ -17,7 +17,7 @@ from typing import BinaryIO
 MAX_MAIL = 64 << 20
 
 # mbox's separator has a date behind the sender; a sentence that begins with "From " has none.
-_SEPARATOR = re.compile(rb"From .*\d\d:\d\d(?::\d\d)?\b.*\b\d{4}\b|From - ")
+_SEPARATOR = re.compile(rb"From [^\n]{0,200}?\d\d:\d\d[^\n]{0,30}?\b\d{4}\b|From - ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ CLUES = b"X-Coop-Clues"
 # In every spelling that some server or client takes for the field: any case, blanks (folded ones
 # too) before the colon, and the folded lines that belong to it.
 _OURS = re.compile(
-    rb"^X-Coop-(?:Verdict|Clues)(?:[ \t\v\f]|\r\n[ \t])*:[^\n]*\n(?:[ \t][^\n]*\n)*",
+    rb"^X-Coop-(?:Verdict|Clues)(?:[ \t\v\f]|\r\n[ \t])*+:[^\n]*\n(?:[ \t][^\n]*\n)*+",
     re.IGNORECASE | re.MULTILINE,
 )
 # mbox's separator line, which some programs leave on top of the header. Postfix takes it for one
@@ -26,7 +26,7 @@ _FROM_LINE = re.compile(rb">?From [^\n]*\n")
 # A whole header: fields, each with its folded lines.
 _HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*+)*+")
 # One field: name, then the value with its folded lines.
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*)", re.MULTILINE)
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*+)", re.MULTILINE)
 
 
 def end_of_header(content: bytes) -> int:

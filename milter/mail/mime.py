@@ -42,26 +42,27 @@ class _Entity:
     parameters: dict[bytes, bytes] = field(default_factory=dict)
     encoding: bytes = b""
     attached: bool = False
+    typed: bool = False
 
     @classmethod
     def read(cls, fields: bytes, default: bytes = b"text/plain") -> _Entity:
         entity = cls(kind=default)
-        seen: set[bytes] = set()
         for name, value in header.fields(fields):
-            if not name.startswith(b"content-") or name in seen:
-                continue  # of two Content-Type fields the first counts, as with Postfix
-            seen.add(name)
             if name == b"content-type":
                 entity._content_type(value[:MAX_PARAMETERS])
-            elif name == b"content-transfer-encoding":
-                entity.encoding = value.partition(b"(")[0].strip().lower()
+            elif name == b"content-transfer-encoding" and not entity.encoding:
+                entity.encoding = _without_comments(value[:MAX_PARAMETERS]).lower()
             elif name == b"content-disposition":
                 entity.attached = value[:10].lower() == b"attachment"
         return entity
 
     def _content_type(self, value: bytes) -> None:
+        """Take a Content-Type in. Of two the first counts, unless only the second has text."""
         kind, _, rest = value.partition(b";")
-        kind = kind.partition(b"(")[0].strip().lower()
+        kind = _without_comments(kind).lower()
+        if self.typed and (_may_have_text(self.kind) or not _may_have_text(kind)):
+            return
+        self.typed = True
         if b"/" in kind:
             self.kind = kind
         self.parameters = _parameters(rest)
@@ -74,21 +75,37 @@ _PARAMETER = re.compile(
 
 def _parameters(text: bytes) -> dict[bytes, bytes]:
     """Parameters by lower-case name; pieces (``name*0``, ``name*1``) are put together."""
-    found: dict[bytes, bytes] = {}
+    pieces: dict[bytes, dict[int, bytes]] = {}
     at = 0
     while at < len(text):
         match = _PARAMETER.match(text, at)
         if match:
             name, quoted, plain = match.groups()
-            base = name.lower().partition(b"*")[0]
             value = re.sub(rb"\\(.)", rb"\1", quoted) if quoted is not None else plain
-            if name.endswith(b"*") and value.count(b"'") >= 2:
-                value = value.split(b"'", 2)[2]  # RFC 2231 charset'language'value
-            if base not in found or b"*" in name:
-                found[base] = found.get(base, b"") + value
+            base, _, number = name.lower().partition(b"*")
+            if name.endswith(b"*"):
+                value = _unescaped(value)
+            order = int(number.rstrip(b"*")[:4]) if number.rstrip(b"*")[:4].isdigit() else 0
+            pieces.setdefault(base, {}).setdefault(order, value)
             at = match.end()
         at = text.find(b";", at) + 1 or len(text)
-    return found
+    return {name: b"".join(part for _, part in sorted(of.items())) for name, of in pieces.items()}
+
+
+def _unescaped(value: bytes) -> bytes:
+    """An RFC 2231 extended value: ``charset'language'text`` with octets as ``%xx``."""
+    if value.count(b"'") >= 2:
+        value = value.split(b"'", 2)[2]
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode()), value)
+
+
+def _without_comments(value: bytes) -> bytes:
+    """A token without RFC 5322 comments around it."""
+    return re.sub(rb"\([^()]*+\)?", b" ", value).strip()
+
+
+def _may_have_text(kind: bytes) -> bool:
+    return kind.startswith((b"text/", b"multipart/", b"message/"))
 
 
 def text_parts(content: bytes) -> Iterator[TextPart]:
@@ -176,12 +193,21 @@ def decoded(octets: bytes, encoding: bytes) -> bytes:
     if encoding == b"quoted-printable":
         return binascii.a2b_qp(octets)
     if encoding == b"base64" and not _is_prose(octets):
-        letters = octets.translate(None, _NOT_BASE64)
-        letters = letters[: len(letters) - (len(letters) % 4 == 1)]
-        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+        return b"".join(_decoded_block(block) for block in re.split(rb"=+", octets))
     return octets
 
 
+def _decoded_block(block: bytes) -> bytes:
+    """Base64 up to its padding; what follows the padding is another block."""
+    letters = block.translate(None, _NOT_BASE64)
+    letters = letters[: len(letters) - (len(letters) % 4 == 1)]
+    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+
+
+# What prose has and base64 has not: punctuation behind a word, umlauts.
+_PROSE = re.compile(rb"[a-z][.,;:!?)'\"-](?:\s|\Z)|[\x80-\xff]")
+
+
 def _is_prose(octets: bytes) -> bool:
-    """Whether octets that are declared as base64 are plain text: blanks between words."""
-    return octets.count(b" ") * 20 > len(octets)
+    """Whether octets that are declared as base64 are plain text: blanks, and punctuation."""
+    return octets.count(b" ") * 20 > len(octets) and bool(_PROSE.search(octets))

@@ -28,7 +28,7 @@ _REPLY_HEAD = re.compile(
     r"|Weitergeleitete Nachricht|Weitergeleitete E-Mail|Message d'origine|Mensaje original)\b.*"
     r"|(?:On|Am|Le|El|Il|Op|W dniu)\s.{6,120}"
     r"\s?(?:wrote|schrieb(?:en)?|a écrit|escribió|ha scritto|schreef|napisał\(?a?\)?)\b.{0,80}:\s*"
-    r"|_{20,})$",
+    r")$",
     re.MULTILINE,
 )
 
@@ -61,19 +61,30 @@ def read_text(content: bytes) -> MailText:
 
 def unencoded(value: bytes) -> str:
     """A header value with its encoded words (RFC 2047) decoded, whoever put 8-bit into it."""
-    pieces = []
+    # Octets and their charset; neighbours of one charset are joined before they are decoded,
+    # because mailers cut letters in two.
+    pieces: list[tuple[bytes, str]] = [(b"", "")]
     at = 0
+
+    def add(octets: bytes, name: str) -> None:
+        before, known = pieces[-1]
+        if name == known:
+            pieces[-1] = (before + octets, name)
+        elif octets:
+            pieces.append((octets, name))
+
     for match in _ENCODED_WORD.finditer(value):
-        pieces.append(charset.decode(value[at : match.start()]))
+        add(value[at : match.start()], "")
         name, encoding, text = match.groups()
         if encoding in b"Qq":
             octets = mime.decoded(text.replace(b"_", b" "), b"quoted-printable")
         else:
             octets = mime.decoded(text, b"base64")
-        pieces.append(charset.decode(octets, name.partition(b"*")[0].decode("ascii")))
+        add(octets, name.partition(b"*")[0].decode("ascii").lower())
         at = match.end()
-    pieces.append(charset.decode(value[at:]))
-    return "".join(pieces)
+    add(value[at:], "")
+    text = "".join(charset.decode(octets, name) for octets, name in pieces)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _body(content: bytes) -> tuple[str, str]:
@@ -128,4 +139,6 @@ def _split_quoted(text: str) -> tuple[str, str]:
     lines = own.split("\n")
     quoted = [line.lstrip("> ") for line in lines if line.startswith(">")]
     rest = [line for line in lines if not line.startswith(">")]
+    if not any(line.strip() for line in rest):  # nothing but quotes: ditto
+        rest, quoted = quoted, []
     return "\n".join(rest), "\n".join([*quoted, below])

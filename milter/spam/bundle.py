@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,13 @@ from milter.spam import features, tokens
 FORMAT = 1
 #: The order of the classes in every array.
 LABELS = ("fake", "genuine", "none")
+# What numpy, zipfile and zlib raise for a damaged file, and Python for a value of another kind.
+_DAMAGED = (
+    *(KeyError, TypeError, ValueError, AttributeError, OverflowError),
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
+)
+# A version goes into every mail's header, and is the name of a folder.
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # A bundle has some hundred kilobytes; past this it is not one.
 _MAX_FILE = 64 << 20
 
@@ -68,10 +77,12 @@ def arrays_to_bytes(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 def open_models(models: Path, version: str = "current") -> Bundle:
     """Open a published bundle; ``current`` is a file in ``models`` that names a version."""
+    told_by = "[model] version"
     if version == "current":
+        told_by = str(models / "current")
         version = _read(models / "current").decode("utf-8", "replace").strip()
-    if not version or Path(version).name != version:
-        raise BundleError(f"{models / 'current'}: {version!r} is not the name of a bundle")
+    if not _VERSION.fullmatch(version):
+        raise BundleError(f"{told_by}: {version[:80]!r} is not the name of a bundle")
     return open_bundle(models / version)
 
 
@@ -97,7 +108,7 @@ def open_bundle(folder: Path) -> Bundle:
             thresholds=Thresholds(**{k: float(v) for k, v in facts["thresholds"].items()}),
             too_little=int(facts["too_little"]),
         )
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise BundleError(f"{folder}: not a model bundle ({error})") from error
     return _proved(bundle, folder)
 
@@ -137,7 +148,8 @@ def _facts(path: Path) -> dict[str, Any]:
 def _proved(bundle: Bundle, folder: Path) -> Bundle:
     """The bundle, if its numbers can be what they should be."""
     sound = (
-        bundle.weights.shape == (features.SIZE, len(LABELS))
+        _VERSION.fullmatch(bundle.version)
+        and bundle.weights.shape == (features.SIZE, len(LABELS))
         and bundle.weights.dtype == np.int16
         and bundle.intercept.shape == (len(LABELS),)
         and bundle.intercept.dtype == np.float64

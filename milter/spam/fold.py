@@ -11,12 +11,12 @@ _INVISIBLE = re.compile(
 )
 # Cyrillic and Greek letters that look like Latin ones, for words that mix the scripts.
 _LOOKALIKES = str.maketrans(
-    "асԁеһіјӏоріԛѕтихуԝкмнвгαενικορτυχ",
-    "acdehijlopiqstuxywkmhbraevikoptux",
+    "асԁеһіјӏорԛѕтихуԝкмнвгαενικορτυχАВСԀЕНІЈКМОРԚЅТХУԜΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "acdehijlopqstuxywkmhbraevikoptuxABCDEHIJKMOPQSTXYWABEZHIKMNOPTYX",
 )
 _OTHER_SCRIPT = re.compile("[\u0370-\u03ff\u0400-\u052f]")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_LATIN = re.compile("[a-z]")
+_LATIN = re.compile("[A-Za-z]")
 # Single letters with a blank, dot or dash between each: "b a c k l i n k".
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_*]){4,60}[^\W\d_](?![^\W_])")
 
@@ -34,12 +34,12 @@ def fold(text: str) -> tuple[str, list[str]]:
         if len(text) - len(plain) > 3:
             notes.append("invisible")
         text = unicodedata.normalize("NFKC", plain)
-    text = text.lower()
     if not text.isascii() and _OTHER_SCRIPT.search(text):
-        plain = _LETTERS.sub(_latin, text)
+        plain = _LETTERS.sub(_latin, text)  # before lower-casing: capital Nu is an N, small nu a v
         if plain != text:
             notes.append("homoglyphs")
         text = plain
+    text = text.lower()
     text, count = _SPACED.subn(lambda match: re.sub(r"[ .\-_*]", "", match.group()), text)
     if count:
         notes.append("spaced")

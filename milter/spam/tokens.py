@@ -26,14 +26,16 @@ _KINDS = (
     (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), " _address_ "),
     (
         re.compile(
-            r"(?<![\w.,])(?:[€$£]|eur\b|usd\b|chf\b)\s?\d[\d.,']*+-?"
-            r"|(?<![\w.,])\d[\d.,']*+-?\s?(?:€|\$|£|eur\b|euros?\b|usd\b|dollars?\b|chf\b|franken\b)"
+            r"(?<![\w.,])(?:us\$|[€$£]|eur\b|usd\b|gbp\b|chf\b)\s?\d[\d.,']*+-?"
+            r"|(?<![\w.,])\d[\d.,']*+-?\s?(?:€|\$|£|eur\b|euros?\b|usd\b|(?:us-)?dollars?\b|gbp\b|pounds?\b|chf\b|franken\b)"
         ),
         " _money_ ",
     ),
     (re.compile(r"(?<![\w.,])\d[\d.,]*+\s?(?:%|prozent\b|percent\b)"), " _percent_ "),
     (
-        re.compile(r"(?<![\w.:/])(?:20\d\d\b|\d{1,2}\.\d{1,2}\.(?:\d{2,4}\b)?|\d{4}-\d\d-\d\d\b)"),
+        re.compile(
+            r"(?<![\w.:/])(?:\d{4}-\d\d-\d\d\b|\d{1,2}/\d{1,2}/\d{2,4}\b|20\d\d\b(?!-\d)|\d{1,2}\.\d{1,2}\.(?:\d{2,4}\b)?)"
+        ),
         " _date_ ",
     ),
     (re.compile(r"(?<![\w.,])\d[\d.,:/-]*+"), " _number_ "),

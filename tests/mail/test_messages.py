@@ -78,7 +78,9 @@ def _as_read(mail: MailText, old: dict[str, Any]) -> dict[str, Any]:
     return {
         "why": old.get("why", "TODO."),
         "subject": mail.subject,
-        "seen": [text for text in old.get("seen", mail.body.split("\n")[:3]) if text in own],
+        "seen": [
+            text for text in old.get("seen", mail.body.split("\n")[:3]) if text and text in own
+        ],
         "unseen": [text for text in old.get("unseen", []) if text not in own],
         "quoted": [text for text in old.get("quoted", []) if text in mail.quoted],
         "hidden": [text for text in old.get("hidden", []) if text in mail.hidden],

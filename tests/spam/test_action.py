@@ -7,7 +7,7 @@ from email.header import decode_header, make_header
 from email.parser import BytesParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milter.spam.action import Action, action_for, header_fields
@@ -115,6 +115,7 @@ def test_hostile_clues(clue: str) -> None:
     assert text == clue[:60].encode("utf-8", "replace").decode("utf-8")
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.tuples(st.text(max_size=80), st.floats(-99, 99)), max_size=6))
 def test_any_clues(clues: list[tuple[str, float]]) -> None:
     fields = header_fields(judgement(*clues))
@@ -124,6 +125,7 @@ def test_any_clues(clues: list[tuple[str, float]]) -> None:
         assert parsed(fields, "X-Coop-Clues").count("(") == len(clues)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.text(max_size=60))
 def test_no_encoded_word_is_too_long(clue: str) -> None:
     """RFC 2047 section 2: at most 75 characters; longer ones are shown undecoded."""

@@ -1,0 +1,438 @@
+"""What must hold whatever octets come: the invariants that the fuzz targets try and pytest replays.
+
+Each check takes the octets of one input and raises where an invariant does not hold. What the code
+must do is written down a second time here, slowly and line by line, so that both must be wrong in
+the same way to agree. Nothing here needs atheris.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import re
+import signal
+import sys
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from milter.mail import header as h
+from milter.mail import mime
+from milter.mail.folder import as_content
+from milter.mail.text import MAX_TEXT, read_text
+from milter.smtp import xforward
+from milter.smtp.command import Address, Command
+from milter.smtp.data import DataDecoder, DataEncoder, encode
+from milter.smtp.reply import MAX_REPLY_LINE, MAX_REPLY_LINES, Reply, ReplyReader
+from milter.spam.features import SIZE, features, names
+from milter.spam.tokens import MAX_WORDS, Tokens, tokenize
+
+END = b"\r\n.\r\n"
+# Seconds of CPU that text may take, whatever it is: the filter's own deadline is of this order.
+CPU = 1.0
+_SUBJECT = 2000  # octets of a subject that are read, so characters that can come of it
+
+
+def splits(octets: bytes) -> Iterator[list[bytes]]:
+    """``octets`` in pieces: one at a time, and in ways that hang on the octets alone."""
+    if len(octets) <= 600:
+        yield [octets[at : at + 1] for at in range(len(octets))]
+    dice = random.Random(zlib.crc32(octets))
+    for most in (2, 4, 16):
+        places = sorted(dice.randint(0, len(octets)) for _ in range(dice.randint(1, most)))
+        yield [octets[a:b] for a, b in itertools.pairwise([0, *places, len(octets)])]
+    # The dangerous places: within and around each line end.
+    ends = [match.start() for match in itertools.islice(re.finditer(rb"[\r\n]", octets), 40)]
+    yield [octets[a:b] for a, b in itertools.pairwise([0, *ends, len(octets)])]
+
+
+# --- wire ----------------------------------------------------------------------------------------
+
+
+def wire(octets: bytes) -> None:
+    """All that reads octets from a connection."""
+    _decoder(octets)
+    _encoder(octets)
+    for line in octets.split(b"\r\n", 40)[:40]:
+        _command(line)
+    _reply(octets)
+    _xforward(octets)
+
+
+def _decoder(octets: bytes) -> None:
+    expected = _by_lines(octets)
+    assert _decoded([octets]) == expected, "the decoder is not as RFC 5321 4.5.2 has it"
+    for pieces in splits(octets):
+        assert _decoded(pieces) == expected, "a split changes what is decoded"
+    content = expected[0]
+    assert _is_content(content), "stray octets come out"
+    sent = encode(content)
+    assert (b"\r\n" + sent).find(END) == len(sent) - 3, "an end of data within"
+    # The laxest server: any mix of CR, LF and NUL ends a line.
+    lax = sent.replace(b"\0", b"").replace(b"\r", b"\n").split(b"\n")
+    assert [n for n, line in enumerate(lax) if line == b"."] == [len(lax) - 3], "a lax end within"
+    assert _decoded([sent]) == (content, True, b"", 0), "what was encoded does not come back"
+
+
+def _decoded(pieces: list[bytes]) -> tuple[bytes, bool, bytes, int]:
+    """Content, whether it ended, what came behind, and how many octets were stray."""
+    decoder = DataDecoder()
+    made = b""
+    for number, piece in enumerate(pieces):
+        made += decoder.feed(piece)
+        if decoder.done:
+            return made, True, decoder.rest + b"".join(pieces[number + 1 :]), decoder.stray
+    made += decoder.feed(b"!" + END)
+    assert decoder.done
+    assert decoder.rest == b""
+    return made, False, b"", decoder.stray
+
+
+def _by_lines(octets: bytes) -> tuple[bytes, bool, bytes, int]:
+    """The decoder once more: lines are what CRLF ends, one dot off, strays replaced."""
+    before, end, rest = (b"\r\n" + octets).partition(END)
+    if not end:
+        before = b"\r\n" + octets + b"!"
+    lines = [line.removeprefix(b".") for line in before.split(b"\r\n")[1:]]
+    content = b"".join(line + b"\r\n" for line in lines)
+    first = content.find(b"\n")
+    line_end = b"\r\n" if first >= 0 and content[:first][-1:] != b"\r" else b" "
+    stray = sum(line.count(octet) for line in lines for octet in (b"\r", b"\n", b"\0"))
+    cleaned = [
+        line.replace(b"\r", b" ").replace(b"\0", b" ").replace(b"\n", line_end) for line in lines
+    ]
+    return b"".join(line + b"\r\n" for line in cleaned), bool(end), rest, stray
+
+
+def _is_content(octets: bytes) -> bool:
+    """Whether octets are in the filter's form: CRLF lines, no other CR, LF or NUL."""
+    return not re.search(rb"[\r\n\0]", octets.replace(b"\r\n", b"")) and (
+        not octets or octets.endswith(b"\r\n")
+    )
+
+
+def _encoder(octets: bytes) -> None:
+    whole = _encoded([octets])
+    assert (whole is not None) == _is_content(octets), "what is sent or refused is the wrong thing"
+    for pieces in splits(octets):
+        assert _encoded(pieces) == whole, "a split changes what is encoded"
+    if whole is not None:
+        assert _decoded([whole]) == (octets, True, b"", 0), "what was encoded does not come back"
+
+
+def _encoded(pieces: list[bytes]) -> bytes | None:
+    """The wire's form, or None where it is refused."""
+    encoder = DataEncoder()
+    try:
+        return b"".join(encoder.encode(piece) for piece in pieces) + encoder.end()
+    except AssertionError:
+        return None
+
+
+def _command(line: bytes) -> None:
+    command = Command.parse(line)
+    assert b" " not in command.verb
+    assert command.verb.lower() == line[: len(command.verb)].lower()
+    assert command.argument in line
+    for keyword in (b"FROM", b"TO"):
+        _address(keyword, command.argument)
+        _address(keyword, keyword + b":" + line)
+
+
+def _address(keyword: bytes, argument: bytes) -> None:
+    address = Address.parse(keyword, argument)
+    if not address:
+        return
+    octets = bytes(address)
+    assert not re.search(rb"[\0-\x08\x0a-\x1f\x7f]", octets), "a control character goes on"
+    assert octets[:1] == b"<"
+    assert address.path[-1:] == b">"
+    assert address.parameters in argument, "parameters are not as they came"
+    if address.path in argument:
+        assert Address.parse(keyword, keyword + b":" + octets) == address, "read anew, it differs"
+    else:
+        assert address.path[1:-1] in argument, "the path is not as it came"
+        assert not re.search(rb"[\s<>]", address.path[1:-1]), "brackets around more than a path"
+    assert len(address.domain) <= 255
+    assert address.domain.isascii()
+    assert address.domain.isprintable()
+    assert address.size >= 0
+    assert address.wants(b"SIZE") or not address.size
+
+
+_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -])[\t\x20-\x7e\x80-\xff]*\r\n")
+
+
+def _reply(octets: bytes) -> None:
+    """The reader takes the same reply from any split, and raises nothing but ValueError."""
+    reader = ReplyReader()
+    first, used = _read([octets[at : at + 1] for at in range(len(octets))], reader)
+    if first is None or first == "refused":
+        assert _read([octets])[0] == first, "a split changes what is no reply"
+        for pieces in splits(octets):
+            assert _read(pieces)[0] == first, "a split changes what is no reply"
+        return
+    _well_formed(first)
+    assert _read([octets[:used]]) == (first, 1)
+    assert _read([octets])[0] == (first if used == len(octets) else "refused")
+    for pieces in splits(octets[:used]):
+        assert _read([piece for piece in pieces if piece])[0] == first, "a split changes a reply"
+    assert _read([octets[:used]], reader)[0] == first, "a reader cannot be used again"
+    assert _read([first.octets])[0] == first, "a reply that goes on is read differently"
+
+
+def _read(pieces: list[bytes], reader: ReplyReader | None = None) -> tuple[Reply | str | None, int]:
+    """The first reply, None or "refused", and how many pieces that took."""
+    reader = reader or ReplyReader()
+    for number, piece in enumerate(pieces, 1):
+        try:
+            reply = reader.feed(piece)
+        except ValueError:
+            return "refused", number
+        if reply:
+            return reply, number
+    return None, len(pieces)
+
+
+def _well_formed(reply: Reply) -> None:
+    lines = re.findall(rb"[^\n]*\n", reply.octets)
+    assert b"".join(lines) == reply.octets
+    assert 0 < len(lines) <= MAX_REPLY_LINES
+    for line in lines:
+        match = _REPLY_LINE.fullmatch(line)
+        assert match, "a reply's line is none"
+        assert int(match[1]) == reply.code
+        assert (match[2] == b" ") == (line is lines[-1])
+        assert len(line) <= MAX_REPLY_LINE + 2  # a mark and a CR may have been added
+    assert len(reply.texts) == len(lines)
+    assert str(reply).isascii()
+    assert str(reply).isprintable()
+
+
+def _xforward(octets: bytes) -> None:
+    attributes = xforward.parse(octets)
+    if attributes is None:
+        return
+    lines = xforward.commands(attributes, xforward.ATTRIBUTES)
+    handed_on: dict[bytes, bytes] = {}
+    for line in lines:
+        assert len(line) + 2 <= xforward.MAX_COMMAND
+        assert not re.search(rb"[\0-\x1f\x7f]", line), "a control character goes on"
+        some = xforward.parse(line.removeprefix(b"XFORWARD "))
+        assert some
+        assert not some.keys() & handed_on.keys()
+        handed_on |= some
+    assert handed_on == attributes, "attributes are lost or changed"
+    assert xforward.commands(attributes, ()) == []
+    assert xforward.client(attributes).isascii()
+
+
+# --- header --------------------------------------------------------------------------------------
+
+OURS = (
+    b"X-Coop-Verdict: fake; score=0.99; asks=link,publication;\r\n model=2026.11.23-3f2a91c\r\n",
+    b"X-Coop-Clues: ask link (+1.1)\r\n",
+)
+_NAMES = {h.VERDICT.lower(), h.CLUES.lower()}
+_FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
+_FROM = re.compile(rb">?From ")
+
+
+def header(octets: bytes) -> None:
+    """Reading and editing of a header; files come with any line ends, as for ``check``."""
+    content = as_content(octets)
+    if content and not content.endswith(b"\r\n"):
+        content += b"\r\n"  # all content is like that
+    rest = _without_ours(content)
+    assert h.without_ours(content) == rest, "more or less than our fields is taken out"
+    if rest == content:
+        assert h.without_ours(content) is content
+    for ours in (OURS[:1], OURS):
+        _edited(content, rest, list(ours))
+    _read_ranges(content)
+    _read_fields(content)
+
+
+def _lines(octets: bytes) -> list[bytes]:
+    return re.findall(rb"[^\n]*\n|[^\n]+\Z", octets)
+
+
+def _fields(block: list[bytes]) -> list[bytes]:
+    """Lines put together where they are folded; a folded line on top stands alone."""
+    found: list[bytes] = []
+    for line in block:
+        if line[:1] in b" \t" and found:
+            found[-1] += line
+        else:
+            found.append(line)
+    return found
+
+
+def _is_ours(field: bytes) -> bool:
+    name, colon, _ = field.partition(b":")
+    return bool(colon) and name.replace(b"\r\n", b"").rstrip(b" \t\v\f").lower() in _NAMES
+
+
+def _up_to_empty(lines: list[bytes]) -> int:
+    return next((number for number, line in enumerate(lines) if line == b"\r\n"), len(lines))
+
+
+def _without_ours(content: bytes) -> bytes:
+    lines = _lines(content)
+    end = _up_to_empty(lines)
+    kept = [field for field in _fields(lines[:end]) if not _is_ours(field)]
+    return b"".join(kept + lines[end:])
+
+
+def _edited(content: bytes, rest: bytes, ours: list[bytes]) -> None:
+    made = h.with_fields(content, ours)
+    fields = b"".join(ours)
+    top = _lines(rest)[0] if _FROM.match(rest) else b""
+    assert made.startswith(top + fields), "our field is not on top"
+    below = made[len(top + fields) :]
+    assert below in (rest[len(top) :], b"\r\n" + rest[len(top) :]), "other octets were changed"
+    lines = _lines(made)
+    found = [field for field in _fields(lines[: _up_to_empty(lines)]) if _is_ours(field)]
+    assert found == ours, "ours are not the only ones of ours, or were changed"
+    assert h.with_fields(made, ours) == made, "a second edit changes the mail"
+    assert h.with_fields(made, list(OURS[:1])) == h.with_fields(content, list(OURS[:1]))
+    before, body = _as_postfix(rest)
+    after, same = _as_postfix(made)
+    assert same == body, "header and body are parted elsewhere now"
+    assert after == ([top] if top else []) + ours + before[bool(top) :], "Postfix sees other fields"
+
+
+def _as_postfix(content: bytes) -> tuple[list[bytes], bytes]:
+    """Header fields and body as Postfix's smtpd and cleanup tell them apart.
+
+    A mailbox line on top is a field; a blank in the first line, or a line that is no field, makes
+    the rest a body.
+    """
+    lines = _lines(content)
+    at = 1 if _FROM.match(content) else 0
+    while at < len(lines) and (_FIELD_LINE.match(lines[at]) or (lines[at][:1] in b" \t")):
+        if lines[at][:1] in b" \t" and (at == 0 or (at == 1 and _FROM.match(content))):
+            break
+        at += 1
+    head = lines[:at]
+    body = b"".join(lines[at:])
+    return _fields(head), body.removeprefix(b"\r\n")
+
+
+def _read_ranges(content: bytes) -> None:
+    fields, body = _as_postfix(content)
+    head_end, start = h.body_range(content, 0, len(content))
+    assert content[:head_end] == b"".join(fields), "the header ends elsewhere"
+    assert content[start:] == body, "the body begins elsewhere"
+    dice = random.Random(zlib.crc32(content))
+    lines = _lines(content)
+    places = [0, *itertools.accumulate(len(line) for line in lines)]
+    for _ in range(4):  # as for MIME parts: from a line's start to anywhere
+        begin = dice.choice(places)
+        stop = dice.randint(begin, len(content))
+        head_end, start = h.body_range(content, begin, stop)
+        assert begin <= head_end <= start <= stop, "a range beyond its limits"
+        assert content[head_end:start] in (b"", b"\r\n")
+        fields, body = _as_postfix(content[begin:stop])
+        assert content[begin:head_end] == b"".join(fields), "a part's header ends elsewhere"
+        assert content[start:stop] == body, "a part's body begins elsewhere"
+
+
+def _read_fields(content: bytes) -> None:
+    head_end, _ = h.body_range(content, 0, len(content))
+    lines = _lines(content[:head_end])
+    if _FROM.match(content):
+        del lines[0]
+    expected = []
+    for field in _fields(lines):
+        name, _, value = field.partition(b":")
+        expected.append((name.rstrip(b" \t").lower(), value.replace(b"\r\n", b"").strip(b" \t")))
+    assert list(h.fields(b"".join(lines))) == expected, "fields are read differently"
+    for name, value in h.fields(content):  # a body, too, must not break it
+        assert re.fullmatch(rb"[!-9;-~]+", name)
+        assert b"\n" not in value
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+class TooSlow(Exception):
+    """Text took more CPU than it may; where it stood is in the traceback."""
+
+
+def text(octets: bytes) -> None:
+    """From content to features. Octets with CRLF in them are taken as they are."""
+    content = octets if b"\r\n" in octets else as_content(octets)
+    with _cpu(CPU):
+        mail = read_text(content)
+        assert mail.readable in (True, False)
+        tokens = tokenize(mail)
+        found = features(tokens)
+    assert len(mail.subject) <= _SUBJECT
+    assert len(mail.body) + len(mail.quoted) <= MAX_TEXT + 1
+    assert len(mail.hidden) <= MAX_TEXT
+    _words(tokens)
+    assert found.ids.dtype == np.int64
+    assert len(found.ids) == len(found.values)
+    assert len(found.ids) <= 7 * MAX_WORDS
+    assert not len(found.ids) or (found.ids.min() >= 0 and found.ids.max() < SIZE)
+    assert all(math.isfinite(value) and value > 0 for value in found.values)
+    assert set(found.ids.tolist()) == names(tokens, found.found).keys(), "features without a name"
+    for part in itertools.islice(mime.text_parts(content), mime.MAX_PARTS + 1):
+        assert len(part.octets) <= mime.MAX_PART
+        assert part.charset.isascii()
+
+
+def _words(tokens: Tokens) -> None:
+    for stream in (tokens.subject, tokens.body, tokens.quoted):
+        assert len(stream) <= MAX_WORDS
+        for word in stream:
+            assert word
+            assert " " not in word, "a word of two"
+    assert tokens.notes == sorted(set(tokens.notes))
+    assert set(tokens.notes) <= {"hidden", "homoglyphs", "invisible", "spaced"}
+
+
+@contextmanager
+def _cpu(seconds: float) -> Iterator[None]:
+    """Raise ``TooSlow`` at the place where the CPU time of this process is used up."""
+
+    def stop(*_: object) -> None:
+        raise TooSlow
+
+    previous = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"wire": wire, "header": header, "text": text}
+
+
+def fault(target: str, octets: bytes) -> str:
+    """Where an invariant breaks and on what: the same text for the same bug, empty for none."""
+    try:
+        TARGETS[target](octets)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [f for f in frames if "/milter/" in f.filename or f.filename == __file__]
+        if isinstance(error, TooSlow):
+            ours = [f for f in ours if "/milter/" in f.filename] or ours
+        last = ours[-1]
+        place = f"{Path(last.filename).name}:{last.lineno} {last.name}"
+        return f"{type(error).__name__} in {place}: {str(error)[:60] or last.line}"
+    return ""
+
+
+if __name__ == "__main__":  # TARGET FILE: is it a finding without atheris, too?
+    print(fault(sys.argv[1], Path(sys.argv[2]).read_bytes()))
