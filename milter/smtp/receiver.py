@@ -193,17 +193,17 @@ class Receiver(Connection):
             return r.NO_ARGUMENT
         if not self._settings.tls or self._tls:
             return r.NO_TLS
+        # Octets that came in plain text behind STARTTLS are an attacker's, who wants them taken
+        # for the client's own words (CVE-2024-34083 and its kin): no TLS then, and no session.
+        if await self._octets_waiting():
+            raise OctetsBehindData
+        # What comes behind our 220 is TLS: leave it to that.
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
         return r.TLS_GO_AHEAD
 
     async def _start_tls(self) -> None:
-        """Go over to TLS, and forget what was said before (RFC 3207 4.2).
-
-        Octets that came in plain text behind STARTTLS are an attacker's, who wants them taken for
-        the client's own words (CVE-2021-38371 and its kin): then there is no TLS and no session.
-        """
+        """Go over to TLS, and forget what was said before (RFC 3207 4.2)."""
         assert self._settings.tls
-        if await self._octets_waiting():
-            raise OctetsBehindData
         await self._writer.start_tls(self._settings.tls)
         self._tls = True
         await self._rset(b"")

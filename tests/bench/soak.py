@@ -41,6 +41,7 @@ from harness.ports import listens
 from harness.postfix import Postfix, running_postfix
 
 ATTEMPT_TIMEOUT = 100.0  # seconds for one attempt: what Postfix gives a filter
+STALL_TIMEOUT = 120.0  # seconds without any 250, after which sending is given up
 UP_TIMEOUT = 60.0  # seconds until a killed one must be up again, on a loaded machine
 DRAIN_TIMEOUT = 600.0  # seconds until Postfix's queue must be empty
 PAUSE = (0.05, 0.5)  # seconds until a mail that failed may be sent again
@@ -219,6 +220,7 @@ class Load:
     def __init__(self, port: int, mails: int, seed: int) -> None:
         self.mails = [Mail(number) for number in range(mails)]
         self.settled = 0
+        self._last_settled = time.monotonic()
         self._port = port
         self._seed = seed
         self._waiting = deque(self.mails)
@@ -230,16 +232,22 @@ class Load:
                 group.create_task(self._sender())
 
     async def _sender(self) -> None:
-        while self._waiting:
+        while self._waiting and not self.stalled:
             mail = self._waiting.popleft()
             content = compose(self._seed, mail.number)
             sender = f"soak-{mail.number}-{len(mail.outcomes)}@example.org"
             mail.outcomes.append(await attempt(self._port, sender, content))
             if mail.outcomes[-1] in _SETTLED:
                 self.settled += 1
+                self._last_settled = time.monotonic()
             else:
                 await asyncio.sleep(random.uniform(*PAUSE))
                 self._waiting.append(mail)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether going on is pointless."""
+        return time.monotonic() - self._last_settled > STALL_TIMEOUT
 
     def outcomes(self) -> Counter[Outcome]:
         """How many attempts ended in which way."""
@@ -281,9 +289,10 @@ class Supervisor:
             assert status == expected, f"filter: {status}\n{self.log_file.read_text()[-2000:]}"
 
     async def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL, and wait for its end: till then its port may still answer."""
         assert self._process
         self._process.kill()
+        await self._process.wait()
 
     def stop(self) -> None:
         """End it for good, in the orderly way."""
@@ -436,6 +445,8 @@ def check(mails: Sequence[Mail], mailbox: Iterable[bytes]) -> Findings:
         copies[copy.number, copy.attempt].append(copy)
         _check_copy(copy, findings)
     for mail in mails:
+        if not _SETTLED.intersection(mail.outcomes):
+            findings.faults.append(f"mail {mail.number}: never accepted")
         for number, outcome in enumerate(mail.outcomes):
             name = f"mail {mail.number}, attempt {number} ({outcome})"
             _check_attempt(name, outcome, copies[mail.number, number], findings)
@@ -515,28 +526,38 @@ class Run:
 
 
 async def soak(options: argparse.Namespace, postfix: Postfix, supervisor: Supervisor) -> Run:
-    """Send and kill; then drain and check."""
+    """Send and kill; then let Postfix deliver what it has, and check."""
     load = Load(postfix.filter_port, options.mails, options.seed)
-    judge = Victim(postfix.filter_port, supervisor.kill)
-    behind = Victim(postfix.behind_port, lambda: kill_postfix(postfix))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(supervisor.run())
-        await up(judge.port)
-        start = time.monotonic()
-        killer = group.create_task(
-            kill_in_turns([judge, behind], options.kills, load, random.Random(options.seed))
-        )
-        await load.run(options.senders)
-        seconds = time.monotonic() - start
-        await killer
-        await up(judge.port)  # one that is still starting would not end in the orderly way
-        supervisor.stop()
+    start = time.monotonic()
+    filter_kills, postfix_kills = await _send_and_kill(options, load, postfix, supervisor)
+    seconds = time.monotonic() - start
+    await _postfix(postfix, "start")  # does nothing where it runs, as it should
     empty = await drained(postfix)
-    mailbox = (path.read_bytes() for path in (postfix.run / "mail/inbox/new").iterdir())
+    mailbox = (path.read_bytes() for path in (postfix.run / "mail/inbox/new").glob("*"))
     findings = check(load.mails, mailbox)
     findings.faults += [] if empty else ["Postfix's queue does not become empty"]
     findings.faults += _unsure_but_not_logged(load, supervisor.log_file.read_text())
-    return Run(options.seed, load, judge.kills, behind.kills, seconds, findings)
+    return Run(options.seed, load, filter_kills, postfix_kills, seconds, findings)
+
+
+async def _send_and_kill(
+    options: argparse.Namespace, load: Load, postfix: Postfix, supervisor: Supervisor
+) -> tuple[int, int]:
+    """Until all mails are settled; how often the filter was killed, and how often Postfix."""
+    judge = Victim(postfix.filter_port, supervisor.kill)
+    behind = Victim(postfix.behind_port, lambda: kill_postfix(postfix))
+    rng = random.Random(options.seed)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await up(judge.port)
+        killer = group.create_task(kill_in_turns([judge, behind], options.kills, load, rng))
+        await load.run(options.senders)
+        if load.stalled:  # the moments of the next kills will never come
+            killer.cancel()
+        await asyncio.wait({killer})
+        await up(judge.port)  # one that is still starting would not end in the orderly way
+        supervisor.stop()
+    return judge.kills, behind.kills
 
 
 def _unsure_but_not_logged(load: Load, log: str) -> list[str]:
@@ -571,6 +592,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave no Postfix behind
     try:
         sys.exit(main())
     except pytest.skip.Exception as missing:  # harness.postfix says so what is not installed

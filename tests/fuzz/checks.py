@@ -171,7 +171,9 @@ _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -])[\t\x20-\x7e\x80-\xff]*\r\n")
 def _reply(octets: bytes) -> None:
     """The reader takes the same reply from any split, and raises nothing but ValueError."""
     reader = ReplyReader()
-    first, used = _read([octets[at : at + 1] for at in range(len(octets))], reader)
+    lines = _lines(octets)  # a reply ends with a line, and nobody says more before being asked
+    first, taken = _read(lines, reader)
+    used = len(b"".join(lines[:taken]))
     if first is None or first == "refused":
         assert _read([octets])[0] == first, "a split changes what is no reply"
         for pieces in splits(octets):
@@ -240,7 +242,7 @@ OURS = (
 )
 _NAMES = {h.VERDICT.lower(), h.CLUES.lower()}
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
-_FROM = re.compile(rb">?From ")
+_FROM = re.compile(rb">?From [^\n]*\n")
 
 
 def header(octets: bytes) -> None:

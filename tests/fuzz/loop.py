@@ -21,10 +21,11 @@ from pathlib import Path
 
 import atheris
 
+HERE = Path(__file__).resolve().parent
+sys.path.insert(1, str(HERE.parents[1]))  # where milter is, which need not be installed here
 with atheris.instrument_imports(include=["milter"]):
     from fuzz import checks
 
-HERE = Path(__file__).parent
 Mutator = Callable[[random.Random, bytes], bytes]
 
 
@@ -54,7 +55,7 @@ class Loop:
         run = subprocess.run(
             [sys.executable, "-m", "fuzz.checks", self._target, str(path)],
             cwd=HERE.parent,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), *sys.path])},
+            env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
             capture_output=True,
             text=True,
             check=False,

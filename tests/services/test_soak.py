@@ -50,6 +50,7 @@ def test_a_second_delivery_by_postfix_itself() -> None:
         # It is there, but not by the attempt that was told 250.
         ([Outcome.NO_REPLY, Outcome.ACCEPTED], [arrived(0)], "lost"),
         ([Outcome.REFUSED], [], "refused"),
+        ([Outcome.PUT_OFF], [], "never accepted"),
         ([Outcome.NOT_SENT, Outcome.ACCEPTED], [arrived(0), arrived(1)], "arrived all the same"),
         ([Outcome.PUT_OFF, Outcome.ACCEPTED], [arrived(0), arrived(1)], "arrived all the same"),
         ([Outcome.ACCEPTED], [arrived(0, "A1"), arrived(0, "B2")], "2 mails by one attempt"),
