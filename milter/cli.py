@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,19 +95,23 @@ def _log_to_stderr(settings: Settings) -> None:
 def _say_ready(settings: Settings, model: str) -> None:
     """Tell the person who started it where things are, and how to try it."""
     listen = settings.filter.listen
-    print(f"coop-verdict listens on {listen}, with model {model}.")
+    lines = [f"coop-verdict listens on {listen}, with model {model}."]
     if settings.filter.next_hop:
-        print(f"Judged mail goes on to {settings.filter.next_hop} ({settings.filter.arrangement}).")
-    else:
-        folder = settings.filter.maildir.absolute()
-        print(f"There is no mail server behind it: judged mail is stored in {folder / 'new'}.")
-    if not settings.filter.next_hop and not listen.path:
-        print(
-            "Send it a mail from another terminal:\n"
-            f"  curl --url smtp://{listen} --mail-from a@example.org --mail-rcpt b@example.net "
-            "--upload-file FILE.eml"
+        lines.append(
+            f"Judged mail goes on to {settings.filter.next_hop} ({settings.filter.arrangement})."
         )
-    print("Stop it with Ctrl-C.", flush=True)
+    else:
+        folder = settings.filter.maildir.absolute() / "new"
+        lines.append(f"There is no mail server behind it: judged mail is stored in {folder}.")
+    if not settings.filter.next_hop and not listen.path:
+        lines += [
+            "Send it a mail from another terminal:",
+            f"  curl --url smtp://{listen} --mail-from a@example.org "
+            "--mail-rcpt b@example.net --upload-file FILE.eml",
+        ]
+    lines.append("Stop it with Ctrl-C.")
+    with suppress(OSError):  # nobody reads this any more: no reason to stop
+        print("\n".join(lines), flush=True)
 
 
 def _check(options: argparse.Namespace) -> int:

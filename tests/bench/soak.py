@@ -27,8 +27,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
@@ -307,25 +307,31 @@ async def kill_postfix(postfix: Postfix) -> None:
     assert os.getpgid(master) == master, "its group is not its own: others would be killed too"
     os.killpg(master, signal.SIGKILL)
     await until(lambda: not _runs(master))
-    assert await _postfix(postfix, "start"), postfix.log[-2000:]
+    fault = await _postfix(postfix, "start")
+    assert not fault, fault
 
 
-def _runs(process: int) -> bool:
-    """Whether it is more than a zombie, which nobody may have waited for yet."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+def _runs(group: int) -> bool:
+    """Whether any process of the group is alive: one that waits for the disk dies late."""
+    return any(map(re.compile(rf"\d+ \(.*\) [^ZX] \d+ {group} ").match, _processes()))
 
 
-async def _postfix(postfix: Postfix, command: str) -> bool:
-    """Run ``postfix start`` and the like; whether it succeeded."""
+def _processes() -> Iterator[str]:
+    """A line for each process: number, name, state, parent, group (proc(5))."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield path.read_text()
+
+
+async def _postfix(postfix: Postfix, command: str) -> str:
+    """Run ``postfix start`` and the like; what it has to say if it fails."""
     process = await asyncio.create_subprocess_exec(
         *("/usr/sbin/postfix", "-c", str(postfix.run / "etc"), command),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
-    return await process.wait() == 0
+    _, said = await process.communicate()
+    return said.decode() or f"postfix {command} failed" if process.returncode else ""
 
 
 @dataclass
@@ -578,7 +584,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with running_postfix("before-queue") as postfix:
         with (postfix.run / "etc" / "main.cf").open("a") as settings:
             settings.write(_POSTFIX_SETTINGS)
-        assert asyncio.run(_postfix(postfix, "reload"))
+        assert not asyncio.run(_postfix(postfix, "reload"))
         supervisor = Supervisor(folder, postfix.filter_port, postfix.behind_port)
         run = asyncio.run(soak(options, postfix, supervisor))
         (folder / "postfix.log").write_text(postfix.log)

@@ -40,7 +40,7 @@ _SUBJECT = 2000  # octets of a subject that are read, so characters that can com
 
 def splits(octets: bytes) -> Iterator[list[bytes]]:
     """``octets`` in pieces: one at a time, and in ways that hang on the octets alone."""
-    if len(octets) <= 600:
+    if len(octets) <= 250:
         yield [octets[at : at + 1] for at in range(len(octets))]
     dice = random.Random(zlib.crc32(octets))
     for most in (2, 4, 16):
