@@ -30,10 +30,10 @@ class FitSettings:
     strength: float = 4.0
     # In how many themes a word must occur to count.
     themes: int = 2
-    # Of a thousand wanted mails, how many may be called fake.
+    # Which share of wanted mail may be called fake.
     budget: float = 0.001
-    # Of a thousand wanted mails, how many may be called unsure or fake.
-    unsure_budget: float = 0.02
+    # The same for unsure or fake.
+    unsure_budget: float = 0.01
     # A mail is called genuine from this probability on, if that is more than none's.
     genuine: float = 0.5
     # Words (subject and body) below which there is too little to go on.

@@ -8,7 +8,7 @@ whole arrays, which is what makes this quick.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -123,17 +123,20 @@ def _word_ids(tokens: Tokens) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     return np.unique(np.concatenate(singles)), np.unique(np.concatenate(pairs))
 
 
-def names(tokens: Tokens, found: Found) -> dict[int, str]:
-    """What each feature id of this mail stands for, for people; the longest name wins a tie."""
+def names(tokens: Tokens, found: Found, wanted: Set[int]) -> dict[int, str]:
+    """What the ``wanted`` feature ids of this mail stand for, for people; the longest name wins."""
     named: dict[int, str] = {}
     for stream, words, paired in _streams(tokens):
         hashes = _hash(words)
         for id_, word in zip(_spread(hashes, stream).tolist(), words, strict=True):
-            named.setdefault(id_, word)
+            if id_ in wanted:
+                named.setdefault(id_, word)
         if paired and len(hashes) > 1:
             pairs = pairwise(words)
             for id_, pair in zip(_spread(_pairs(hashes), stream).tolist(), pairs, strict=True):
-                named[id_] = " ".join(pair)
+                if id_ in wanted:
+                    named[id_] = " ".join(pair)
     marks = _marks(tokens, found)
-    named.update(zip(_spread(_hash(marks), "mark").tolist(), marks, strict=True))
+    ids = _spread(_hash(marks), "mark").tolist()
+    named.update((id_, mark) for id_, mark in zip(ids, marks, strict=True) if id_ in wanted)
     return named

@@ -115,5 +115,8 @@ def _clues(
     fake = LABELS.index("fake")
     margin = parts[:, fake] - np.delete(parts, fake, axis=1).mean(axis=1)
     heaviest = np.argsort(-np.abs(margin), kind="stable")[:CLUES]
-    named = f.names(tokens, vector.found)
-    return [(named[int(vector.ids[i])], float(margin[i])) for i in heaviest if margin[i]]
+    ids = vector.ids[heaviest].tolist()
+    named = f.names(tokens, vector.found, set(ids))
+    return [
+        (named[id_], float(margin[i])) for id_, i in zip(ids, heaviest, strict=True) if margin[i]
+    ]

@@ -7,12 +7,15 @@ the same way to agree. Nothing here needs atheris.
 
 from __future__ import annotations
 
+import ast
+import encodings
 import itertools
 import math
 import random
 import re
 import signal
 import sys
+import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
@@ -243,6 +246,8 @@ OURS = (
 _NAMES = {h.VERDICT.lower(), h.CLUES.lower()}
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FROM = re.compile(rb">?From [^\n]*\n")
+# Up to 3.10 at least, Postfix takes any number of them, with any number of angles (smtpd.c).
+_FROMS = re.compile(rb"(?:>*From [^\n]*\n)+")
 
 
 def header(octets: bytes) -> None:
@@ -258,6 +263,7 @@ def header(octets: bytes) -> None:
         _edited(content, rest, list(ours))
     _read_ranges(content)
     _read_fields(content)
+    _all_mailbox_lines(content, rest)
 
 
 def _lines(octets: bytes) -> list[bytes]:
@@ -309,21 +315,30 @@ def _edited(content: bytes, rest: bytes, ours: list[bytes]) -> None:
     assert after == ([top] if top else []) + ours + before[bool(top) :], "Postfix sees other fields"
 
 
-def _as_postfix(content: bytes) -> tuple[list[bytes], bytes]:
+def _as_postfix(content: bytes, mailbox: re.Pattern[bytes] = _FROM) -> tuple[list[bytes], bytes]:
     """Header fields and body as Postfix's smtpd and cleanup tell them apart.
 
     A mailbox line on top is a field; a blank in the first line, or a line that is no field, makes
     the rest a body.
     """
+    top = mailbox.match(content)
+    at = first = len(_lines(top[0])) if top else 0
     lines = _lines(content)
-    at = 1 if _FROM.match(content) else 0
-    while at < len(lines) and (_FIELD_LINE.match(lines[at]) or (lines[at][:1] in b" \t")):
-        if lines[at][:1] in b" \t" and (at == 0 or (at == 1 and _FROM.match(content))):
+    while at < len(lines):
+        folded = lines[at][:1] in b" \t" and at > first
+        if not folded and not _FIELD_LINE.match(lines[at]):
             break
         at += 1
-    head = lines[:at]
-    body = b"".join(lines[at:])
-    return _fields(head), body.removeprefix(b"\r\n")
+    return _fields(lines[:at]), b"".join(lines[at:]).removeprefix(b"\r\n")
+
+
+def _all_mailbox_lines(content: bytes, rest: bytes) -> None:
+    """Where there are several mailbox lines, or angles before one: last, as it is rare."""
+    made = h.with_fields(content, list(OURS[:1]))
+    same = _as_postfix(made, _FROMS)[1] == _as_postfix(rest, _FROMS)[1]
+    assert same, "behind several mailbox lines, header and body are parted elsewhere"
+    head_end, start = h.body_range(content, 0, len(content))
+    assert content[start:] == _as_postfix(content, _FROMS)[1], "several mailbox lines hide a header"
 
 
 def _read_ranges(content: bytes) -> None:
@@ -388,6 +403,17 @@ def text(octets: bytes) -> None:
     for part in itertools.islice(mime.text_parts(content), mime.MAX_PARTS + 1):
         assert len(part.octets) <= mime.MAX_PART
         assert part.charset.isascii()
+    _kept(tokens)
+
+
+def _kept(tokens: Tokens) -> None:
+    """What stays in memory when the mail is gone must not be of the sender's size."""
+    for stream in (tokens.subject, tokens.body):  # features and lexicon remember their words
+        assert sum(map(len, stream)) <= 2 * MAX_TEXT, "words grow beyond the text that is read"
+    made_up = [name for name, codec in encodings._cache.items() if not codec and len(name) > 40]
+    for name in made_up:
+        del encodings._cache[name]
+    assert not made_up, "Python remembers a charset's name that a mail made up"
 
 
 def _words(tokens: Tokens) -> None:
@@ -403,9 +429,13 @@ def _words(tokens: Tokens) -> None:
 @contextmanager
 def _cpu(seconds: float) -> Iterator[None]:
     """Raise ``TooSlow`` at the place where the CPU time of this process is used up."""
+    start = time.process_time()
 
     def stop(*_: object) -> None:
-        raise TooSlow
+        left = start + seconds - time.process_time()
+        if left <= 0:
+            raise TooSlow
+        signal.setitimer(signal.ITIMER_PROF, left + 0.001)  # it counts in ticks: it was early
 
     previous = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -419,6 +449,21 @@ def _cpu(seconds: float) -> Iterator[None]:
 # --- all of them ---------------------------------------------------------------------------------
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"wire": wire, "header": header, "text": text}
+
+
+def load(path: Path) -> bytes:
+    """The octets of a seed or finding.
+
+    A file whose name ends in ``.parts`` says them in lines of a count and a Python literal of
+    octets, each repeated so often: inputs that are slow are long and dull.
+    """
+    if path.suffix != ".parts":
+        return path.read_bytes()
+    made = []
+    for line in path.read_text(encoding="ascii").splitlines():
+        count, literal = line.split(maxsplit=1)
+        made.append(ast.literal_eval(literal) * int(count))
+    return b"".join(made)
 
 
 def fault(target: str, octets: bytes) -> str:
@@ -437,4 +482,4 @@ def fault(target: str, octets: bytes) -> str:
 
 
 if __name__ == "__main__":  # TARGET FILE: is it a finding without atheris, too?
-    print(fault(sys.argv[1], Path(sys.argv[2]).read_bytes()))
+    print(fault(sys.argv[1], load(Path(sys.argv[2]))))

@@ -49,10 +49,11 @@ class Loop:
             self._remember(path)
 
     def _remember(self, path: Path) -> None:
-        fault = checks.fault(self._target, path.read_bytes())
-        if fault:
-            print(f"known: {path.name}: {fault}")
-            self._known |= {fault, self._plain_fault(path)}
+        fault = checks.fault(self._target, checks.load(path))
+        plain = self._plain_fault(path) if fault else ""
+        if plain:
+            print(f"known: {path.name}: {plain}")
+            self._known |= {fault, plain}
 
     def _plain_fault(self, path: Path) -> str:
         """The same input in an interpreter without atheris."""

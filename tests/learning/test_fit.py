@@ -85,7 +85,10 @@ def test_thresholds_keep_to_the_budget() -> None:
     rows = np.stack([fake, np.zeros_like(fake), 1 - fake], axis=1)
     found = thresholds(rows, labels, hard, SETTINGS)
     weight = np.where(hard, hard_share() / 1000, (1 - hard_share()) / 3000)[:4000]
-    for threshold, budget in ((found.fake, 0.001), (found.unsure, 0.02)):
+    for threshold, budget in (
+        (found.fake, SETTINGS.budget),
+        (found.unsure, SETTINGS.unsure_budget),
+    ):
         reached = weight[fake[:4000] >= threshold].sum()
         assert 0.8 * budget < reached <= budget
     assert decide(Score(0.9, 0.0, 0.1), found) == "fake"
