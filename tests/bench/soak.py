@@ -572,6 +572,17 @@ def _unsure_but_not_logged(load: Load, log: str) -> list[str]:
     return [f"{told} replies 451 4.4.2, but {logged} in the filter's log"] if told > logged else []
 
 
+def _prepare(postfix: Postfix) -> None:
+    """Settings for load and kills."""
+    with (postfix.run / "etc" / "main.cf").open("a") as settings:
+        settings.write(_POSTFIX_SETTINGS)
+    # After a kill, "postfix start" looks through the queue (postsuper, as user postfix). It warns
+    # of half a queue file, and gives up if it cannot write that into the log.
+    shutil.chown(postfix.run / "mail.log", "postfix")
+    fault = asyncio.run(_postfix(postfix, "reload"))
+    assert not fault, fault
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, keep the logs where something is wrong."""
     parser = argparse.ArgumentParser(description="Load with kills; see tests/bench/README.md.")
@@ -582,9 +593,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="coop-soak-"))
     with running_postfix("before-queue") as postfix:
-        with (postfix.run / "etc" / "main.cf").open("a") as settings:
-            settings.write(_POSTFIX_SETTINGS)
-        assert not asyncio.run(_postfix(postfix, "reload"))
+        _prepare(postfix)
         supervisor = Supervisor(folder, postfix.filter_port, postfix.behind_port)
         run = asyncio.run(soak(options, postfix, supervisor))
         (folder / "postfix.log").write_text(postfix.log)

@@ -30,9 +30,11 @@ def inputs() -> list[object]:
         for path in sorted([*HERE.glob(f"*/{target}/*")]):
             marks = []
             if path.name in BROKEN:
-                marks.append(pytest.mark.xfail(reason=BROKEN[path.name]))
+                marks.append(pytest.mark.xfail(reason=BROKEN[path.name], raises=AssertionError))
             if path.name in SLOW:
-                marks.append(pytest.mark.xfail(reason=SLOW[path.name], strict=False))
+                marks.append(
+                    pytest.mark.xfail(reason=SLOW[path.name], raises=checks.TooSlow, strict=False)
+                )
             found.append(pytest.param(target, path, id=f"{target}-{path.name}", marks=marks))
     return found
 
