@@ -103,6 +103,11 @@ class Limits:
     errors: Count = _setting(
         20, "Refused commands before a session is ended (Postfix: smtpd_hard_error_limit, 20)."
     )
+    commands: Count = _setting(
+        5000,
+        "Commands since the last mail before a session is ended: more than the 1000 recipients "
+        "that Postfix takes for one (smtpd_recipient_limit), far less than a flood of RSET.",
+    )
     idle: Seconds = _setting(
         300.0, "Seconds that a sender may be silent (RFC 5321 4.5.3.2.7 asks for 5 minutes)."
     )

@@ -62,6 +62,7 @@ class Server:
             message_size=settings.limits.message_size,
             memory=settings.limits.memory,
             errors=settings.limits.errors,
+            commands=settings.limits.commands,
             idle=settings.limits.idle,
             tls=tls.for_senders(settings),
             tls_required=settings.tls.required,

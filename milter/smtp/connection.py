@@ -46,6 +46,7 @@ class Connection(SMTP):
         self._buffer = b""
         self._busy = False  # between a command's last octet and its reply, or within a mail
         self._leaving = False  # say no more after the next reply
+        self._stopping = False  # leave when the mail under way is finished
         self.on_end: Callable[[Connection], None] = lambda _: None
 
     async def _converse(self) -> None:
@@ -62,7 +63,7 @@ class Connection(SMTP):
 
     def leave(self) -> None:
         """End the session as soon as no mail is under way: at once where none is."""
-        self._leaving = True
+        self._stopping = True
         if not self._busy and self.task:
             self.task.cancel()
 

@@ -45,6 +45,7 @@ class ReceiverSettings:
     message_size: int
     memory: int
     errors: int
+    commands: int
     idle: float
     tls: ssl.SSLContext | None = None
     tls_required: bool = False
@@ -60,6 +61,7 @@ class Receiver(Connection):
         self._route = route
         self._state = State.CONNECTED
         self._errors = 0
+        self._commands = 0  # since the last mail
         self._mails = 0
         self._tls = False
         self._client: dict[bytes, bytes] = {}
@@ -88,9 +90,12 @@ class Receiver(Connection):
             if reply is r.TLS_GO_AHEAD:
                 await self._start_tls()
             self._busy = self._state in (State.MAIL, State.RCPT)
-            self._count_fault(reply)
+            self._leaving |= self._stopping and not self._busy
+            self._count(reply)
         if self._errors > self._settings.errors:
             await self._say(r.TOO_MANY_ERRORS)
+        elif self._commands > self._settings.commands:
+            await self._say(r.TOO_MANY_COMMANDS)
 
     async def _hang_up(self) -> None:
         await self._next_hop.close()
@@ -122,10 +127,13 @@ class Receiver(Connection):
         await self._next_hop.close()
         return r.NEXT_HOP_LOST if isinstance(error, NextHopUnsure) else r.NEXT_HOP_DOWN
 
-    def _count_fault(self, reply: Reply) -> None:
+    def _count(self, reply: Reply) -> None:
+        """Count commands and faults, and leave where there are too many."""
+        self._commands += 1
         if reply.code >= 500:
             self._errors += 1
-        if reply.code == 421 or self._errors > self._settings.errors:
+        too_many = self._errors > self._settings.errors or self._commands > self._settings.commands
+        if reply.code == 421 or too_many:
             self._leaving = True
 
     # --- commands -----------------------------------------------------------------------
@@ -282,6 +290,7 @@ class Receiver(Connection):
             await self._rset(b"")
             return received
         self._mails += 1
+        self._commands = 0
         try:
             reply = await self._route(received, self._next_hop)
         except OSError as error:  # the disk: what the next hop does wrong is a NextHopError

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -137,12 +137,12 @@ def on_the_wire(content: bytes) -> bytes:
 # --- sending ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class Session:
     """One SMTP talk, a command at a time. A peer that goes away is an OSError or EOFError."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
 
     @classmethod
     @asynccontextmanager
@@ -254,7 +254,7 @@ class Load:
         return Counter(chain.from_iterable(mail.outcomes for mail in self.mails))
 
 
-# --- killing ----------------------------------------------------------------------------
+# --- killing, and what is left then -----------------------------------------------------
 
 
 class Supervisor:
@@ -265,13 +265,9 @@ class Supervisor:
         self._command += ["--listen", f"127.0.0.1:{port}"]
         self._command += ["--next-hop", f"127.0.0.1:{next_hop_port}"]
         self._folder = folder
+        self.log_file = folder / "filter.log"  # of all its lives
         self._stopping = False
         self._process: asyncio.subprocess.Process | None = None
-
-    @property
-    def log_file(self) -> Path:
-        """What all its lives have written."""
-        return self._folder / "filter.log"
 
     async def run(self) -> None:
         """One life after the other, until ``stop``. A filter that ends by itself is a fault."""
@@ -313,14 +309,12 @@ async def kill_postfix(postfix: Postfix) -> None:
 
 def _runs(group: int) -> bool:
     """Whether any process of the group is alive: one that waits for the disk dies late."""
-    return any(map(re.compile(rf"\d+ \(.*\) [^ZX] \d+ {group} ").match, _processes()))
-
-
-def _processes() -> Iterator[str]:
-    """A line for each process: number, name, state, parent, group (proc(5))."""
+    alive = re.compile(rf"\d+ \(.*\) [^ZX] \d+ {group} ")  # proc(5): state, parent, group
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            yield path.read_text()
+            if alive.match(path.read_text()):
+                return True
+    return False
 
 
 async def _postfix(postfix: Postfix, command: str) -> str:
@@ -343,9 +337,7 @@ class Victim:
     kills: int = 0
 
 
-async def kill_in_turns(
-    victims: Sequence[Victim], kills: int, load: Load, rng: random.Random
-) -> None:
+async def kill_in_turns(victims: list[Victim], kills: int, load: Load, rng: random.Random) -> None:
     """One kill in each equal share of the mails, at a random moment in it."""
     for number in range(kills):
         # 0.95: the last ones too shall hit while mails are on their way.
@@ -370,24 +362,17 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-# --- Postfix's queue --------------------------------------------------------------------
-
-
 async def drained(postfix: Postfix) -> bool:
     """Wait until Postfix has delivered everything; False if it does not come to that."""
     deadline = time.monotonic() + DRAIN_TIMEOUT
+    folders = [postfix.run / "queue" / name for name in ("incoming", "active", "deferred")]
     looks = 0
     while looks < 2:  # in one look alone a file could hide by moving from folder to folder
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(0.5)
-        looks = 0 if any(map(_is_queued, _queue_files(postfix))) else looks + 1
+        looks = 0 if any(map(_is_queued, chain(*(f.rglob("*") for f in folders)))) else looks + 1
     return True
-
-
-def _queue_files(postfix: Postfix) -> Iterable[Path]:
-    folders = ("maildrop", "incoming", "active", "deferred")
-    return chain.from_iterable((postfix.run / "queue" / name).rglob("*") for name in folders)
 
 
 def _is_queued(path: Path) -> bool:

@@ -215,6 +215,7 @@ def test_process(fault: Fault, tmp_path: Path) -> None:
         "model damaged": model_cannot_be_opened,
         "sigterm between": sigterm_between,
         "sigterm within": sigterm_within,
+        "sigterm late": sigterm_late,
         "sigkill within": sigkill_within,
     }[fault["process"]](fault, tmp_path)
 
@@ -269,17 +270,53 @@ def sigterm_between(fault: Fault, folder: Path) -> None:
         wait_until(lambda: fault["log"] in running.log, fault["log"])
 
 
+def up_to(client: smtplib.SMTP, stage: str) -> None:
+    """Go on with the session as far as ``stage``."""
+    steps = [
+        ("ehlo", lambda: client.ehlo("c")),
+        ("mail", lambda: client.docmd("MAIL FROM:<a@here.example>")),
+        ("rcpt", lambda: client.docmd("RCPT TO:<b@there.example>")),
+        ("data", lambda: client.docmd("DATA")),
+        ("content", lambda: client.send(FAKE[:40])),
+    ]
+    for name, step in steps:
+        step()
+        if name == stage:
+            return
+
+
+def from_there(client: smtplib.SMTP, stage: str) -> tuple[int, bytes]:
+    """The rest of the session behind ``stage``; the reply to the final dot."""
+    if stage == "mail":
+        client.docmd("RCPT TO:<b@there.example>")
+    if stage in ("mail", "rcpt"):
+        client.docmd("DATA")
+    client.send((FAKE[40:] if stage == "content" else FAKE) + b".\r\n")
+    return client.getreply()
+
+
 def sigterm_within(fault: Fault, folder: Path) -> None:
     with running_filter(folder) as running:
         client = smtplib.SMTP("127.0.0.1", running.port, timeout=30)
-        to_data(client)
+        up_to(client, fault["stage"])
         running.process.send_signal(signal.SIGTERM)
         wait_until(lambda: not listens(running.port), "the listener is closed")
-        client.send(FAKE + b".\r\n")
-        assert said(client.getreply()).startswith(fault["reply"])
+        assert said(from_there(client, fault["stage"])).startswith(fault["reply"])
         client.close()
         assert running.process.wait(timeout=30) == 0
         assert len(running.mails()) == 1
+        assert fault["log"] in running.log
+
+
+def sigterm_late(fault: Fault, folder: Path) -> None:
+    with running_filter(folder, "[limits]\ndrain = 0.5\n") as running:
+        client = smtplib.SMTP("127.0.0.1", running.port, timeout=30)
+        up_to(client, "content")
+        running.process.send_signal(signal.SIGTERM)
+        assert said(client.getreply()).startswith(fault["reply"])
+        client.close()
+        assert running.process.wait(timeout=30) == 0
+        assert running.mails() == []
         assert fault["log"] in running.log
 
 
@@ -287,8 +324,7 @@ def sigkill_within(fault: Fault, folder: Path) -> None:
     port = free_port()
     with running_filter(folder, port=port) as running:
         client = smtplib.SMTP("127.0.0.1", port, timeout=30)
-        to_data(client)
-        client.send(FAKE)
+        up_to(client, fault["stage"])
         running.process.kill()
         running.process.wait(timeout=30)
         with pytest.raises((OSError, smtplib.SMTPException)):

@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "message_size": 1_000_000,
     "memory": 1024,  # larger mails take the way through a file
     "errors": 10,
+    "commands": 1000,
     "idle": PATIENCE,
 }
 

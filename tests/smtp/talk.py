@@ -18,6 +18,7 @@ _READ_SETTING = {
     "message_size": int,
     "memory": int,
     "errors": int,
+    "commands": int,
     "idle": float,
     "stray_line_ends": str,
     "xforward_peers": lambda text: tuple(ip_network(word) for word in text.split()),
