@@ -8,6 +8,7 @@ connection -> envelope -> exact octets (``milter.smtp``, which calls ``Pipeline`
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from time import perf_counter
@@ -22,9 +23,9 @@ from milter.spam.action import Action, action_for, header_fields
 from milter.spam.bundle import Bundle
 from milter.spam.judge import judge_content
 
-# Octets from the mail's beginning that are judged. Text stands in front of attachments or right
-# behind the pictures of a signature; past this there is nothing that a reader would find.
-_JUDGED = 4 << 20
+# Octets from the mail's beginning that are judged. Text stands in front of attachments, or right
+# behind the pictures of a signature.
+_JUDGED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +43,26 @@ class Pipeline:
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
         """Judge, mark, hand on. The reply is the next hop's own."""
         start = perf_counter()
-        head = _head(mail.content)
-        judgement = judge_content(head, self.bundle(), self.deadline)
+        judgement = judge_content(mail.content.head(_JUDGED), self.bundle(), self.deadline)
         match action_for(judgement):
             case Action.TAG:
-                fields = header_fields(judgement, self.clues)
-                marked = header.with_fields(head, fields)
-                reply = await next_hop.deliver(chain([marked], mail.content.pieces(len(head))))
+                marked, body = _marked(mail.content, header_fields(judgement, self.clues))
+                with closing(marked):
+                    pieces = chain(marked.pieces(), mail.content.pieces(body))
+                    reply = await next_hop.deliver(pieces)
         journal.record(mail, judgement, reply, (perf_counter() - start) * 1000)
         return reply
 
 
-def _head(content: Content) -> bytes:
-    """What is judged and edited: the first octets, and the whole header however long it is."""
+def _marked(content: Content, fields: list[bytes]) -> tuple[Content, int]:
+    """The header with ``fields`` on top, and where in ``content`` the rest begins.
+
+    The header is edited as a whole, however long it is, and then held like any content: while the
+    next hop takes the mail in, nothing large is in memory.
+    """
     head = content.head(_JUDGED)
-    if content.size > len(head) and header.end_of_header(head) == len(head):
+    end = header.end_of_header(head)
+    if end == len(head) < content.size:
         head = content.head(content.size)
-    return head
+        end = header.end_of_header(head)
+    return content.of_same_kind(header.with_fields(head[:end], fields)), end

@@ -7,6 +7,8 @@ windows-1252, or name one that nobody knows. Decoding never fails; at worst a le
 from __future__ import annotations
 
 import codecs
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from functools import lru_cache
 
 # Codecs that a mail may ask for, by Python's canonical name: linear in time, and text only (bytes
@@ -19,6 +21,7 @@ _KNOWN = frozenset(
         "gbk gb18030 big5 euc_kr iso2022_kr"
     ).split()
 )
+_LOOKED_UP = frozenset(aliases) | {name.replace("-", "_") for name in (*_KNOWN, *aliases.values())}
 # Charsets in which any octets decode, so that success proves nothing; windows-1252 contains
 # iso-8859-1's printable part, and mailers (and browsers) take the one for the other.
 _WEAK = frozenset({"ascii", "iso8859-1", "iso8859-15", "cp1252"})
@@ -31,7 +34,12 @@ _BOMS = (
 
 @lru_cache(maxsize=256)
 def _canonical(declared: str) -> str:
-    """The codec's canonical name, or an empty string for none that may be used."""
+    """The codec's canonical name, or an empty string for none that may be used.
+
+    Only names that Python knows are looked up: it remembers every one that it does not, for ever.
+    """
+    if normalize_encoding(declared).lower() not in _LOOKED_UP:
+        return ""
     try:
         name = codecs.lookup(declared).name
     except (LookupError, ValueError):

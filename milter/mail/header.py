@@ -20,9 +20,9 @@ _OURS = re.compile(
     rb"^X-Coop-(?:Verdict|Clues)(?:[ \t\v\f]|\r\n[ \t])*+:[^\n]*\n(?:[ \t][^\n]*\n)*+",
     re.IGNORECASE | re.MULTILINE,
 )
-# mbox's separator line, which some programs leave on top of the header. Postfix takes it for one
-# only where it is the very first line, so our fields go below it.
-_FROM_LINE = re.compile(rb">?From [^\n]*\n")
+# mbox's separator line, which some programs leave on top of the header. Postfix looks for it (and
+# for any number of them) only at the very top, so our fields go below.
+_FROM_LINE = re.compile(rb"(?:>*From [^\n]*\n)++")
 # A whole header: fields, each with its folded lines.
 _HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*+)*+")
 # One field: name, then the value with its folded lines.

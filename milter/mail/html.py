@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-# Characters of HTML that are read. The parser needs time by the square of the depth for some
-# nestings; at this size the worst of them costs half a second, and no signal stops it.
+# Characters of HTML that are read of one mail. For some nestings the parser needs time by the
+# square of the depth; at this size the worst of them costs half a second, and no signal stops it.
 MAX_HTML = 98304
 
 # Tags that end a line of text.
@@ -44,11 +44,14 @@ class HtmlText:
 
 
 def to_text(html: str, limit: int) -> HtmlText:
-    """The text of ``html``; stops after ``limit`` characters of visible text."""
+    """The text of ``html``; stops after ``limit`` characters of visible text.
+
+    ``html`` should be no longer than ``MAX_HTML``, all parts of one mail together.
+    """
     visible: list[str] = []
     hidden: list[str] = []
     hiding = 0  # how many open elements hide what is in them
-    root = LexborHTMLParser(html[:MAX_HTML]).root
+    root = LexborHTMLParser(html).root
     for node, entering in _walk(root) if root else ():
         name = node.tag or ""
         into = hidden if hiding else visible

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from milter.mail import charset, header, mime
-from milter.mail.html import to_text
+from milter.mail.html import MAX_HTML, to_text
 
 # Characters of body that are read. A pitch makes its point in the first page; what stands behind
 # some twenty thousand characters is padding, and scoring must stay quick.
@@ -100,13 +100,14 @@ def _body(content: bytes) -> tuple[str, str]:
 
 def _read(parts: list[mime.TextPart]) -> tuple[list[str], list[str]]:
     texts, hidden = [], []
-    left = 2 * MAX_TEXT
+    left, html_left = 2 * MAX_TEXT, MAX_HTML
     for part in sorted(parts, key=lambda part: not part.html):  # of two equals, the HTML is shown
         if left <= 0:
             break
         text = charset.decode(part.octets, part.charset)
         if part.html:
-            html = to_text(text, MAX_TEXT)
+            html = to_text(text[:html_left], MAX_TEXT)
+            html_left -= min(len(text), html_left)
             text = html.visible
             hidden.append(html.hidden)
         texts.append(text[:MAX_TEXT].replace("\r\n", "\n"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 
 _PIECE = 65536  # octets a read, when it goes on to the next hop
 
@@ -20,13 +21,13 @@ class Content:
     """
 
     def __init__(self, memory: int) -> None:
+        self._memory = memory
         self._file = tempfile.SpooledTemporaryFile(max_size=memory)  # noqa: SIM115 (closed by close)
         self.size = 0
 
-    @classmethod
-    def of(cls, octets: bytes) -> Content:
-        """Content that is whole already."""
-        content = cls(len(octets))
+    def of_same_kind(self, octets: bytes) -> Content:
+        """Content of its own with ``octets``, held as this one is."""
+        content = Content(self._memory)
         content.write(octets)
         return content
 
@@ -47,5 +48,6 @@ class Content:
             yield piece
 
     def close(self) -> None:
-        """Free memory and disk."""
-        self._file.close()
+        """Free memory and disk; never raises."""
+        with suppress(OSError):  # a full disk fails once more when its file is closed
+            self._file.close()

@@ -186,6 +186,7 @@ class SmtpNextHop:
         encoder = data.DataEncoder()
         for piece in pieces:
             await self._send(encoder.encode(piece))
+            await asyncio.sleep(0)  # drain() waits only for a slow next hop: let others have a turn
         self._dot_sent = True
         try:
             await self._send(encoder.end())

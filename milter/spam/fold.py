@@ -17,6 +17,8 @@ _LOOKALIKES = str.maketrans(
 _OTHER_SCRIPT = re.compile("[\u0370-\u03ff\u0400-\u052f]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[A-Za-z]")
+# Accents on one letter that are kept: no language needs more than a handful.
+_PILE = 8
 # Single letters with a blank, dot or dash between each: "b a c k l i n k".
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_*]){4,60}[^\W\d_](?![^\W_])")
 
@@ -33,7 +35,8 @@ def fold(text: str) -> tuple[str, list[str]]:
         # One soft hyphen or BOM is a mailer's habit; a handful is a disguise.
         if len(text) - len(plain) > 3:
             notes.append("invisible")
-        text = unicodedata.normalize("NFKC", plain)
+        # One character can become eighteen (U+FDFA), so what was capped is capped again.
+        text = unicodedata.normalize("NFKC", _without_piles(plain))[: 2 * len(plain)]
     if not text.isascii() and _OTHER_SCRIPT.search(text):
         plain = _LETTERS.sub(_latin, text)  # before lower-casing: capital Nu is an N, small nu a v
         if plain != text:
@@ -44,6 +47,14 @@ def fold(text: str) -> tuple[str, list[str]]:
     if count:
         notes.append("spaced")
     return text, notes
+
+
+def _without_piles(text: str) -> str:
+    """Text without piles of accents: sorting them costs the square of their number."""
+    accents = "".join(character for character in set(text) if unicodedata.combining(character))
+    if len(text) < _PILE or not accents:
+        return text
+    return re.sub(f"([{re.escape(accents)}]{{{_PILE}}})[{re.escape(accents)}]+", r"\1", text)
 
 
 def _latin(match: re.Match[str]) -> str:

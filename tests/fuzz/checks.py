@@ -245,9 +245,8 @@ OURS = (
 )
 _NAMES = {h.VERDICT.lower(), h.CLUES.lower()}
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
-_FROM = re.compile(rb">?From [^\n]*\n")
-# Up to 3.10 at least, Postfix takes any number of them, with any number of angles (smtpd.c).
-_FROMS = re.compile(rb"(?:>*From [^\n]*\n)+")
+# Mailbox lines: Postfix (3.7, tried) takes any number of them, with any number of angles.
+_FROM = re.compile(rb"(?:>*From [^\n]*\n)+")
 
 
 def header(octets: bytes) -> None:
@@ -263,7 +262,6 @@ def header(octets: bytes) -> None:
         _edited(content, rest, list(ours))
     _read_ranges(content)
     _read_fields(content)
-    _all_mailbox_lines(content, rest)
 
 
 def _lines(octets: bytes) -> list[bytes]:
@@ -300,7 +298,8 @@ def _without_ours(content: bytes) -> bytes:
 def _edited(content: bytes, rest: bytes, ours: list[bytes]) -> None:
     made = h.with_fields(content, ours)
     fields = b"".join(ours)
-    top = _lines(rest)[0] if _FROM.match(rest) else b""
+    mailbox = _FROM.match(rest)
+    top = mailbox[0] if mailbox else b""
     assert made.startswith(top + fields), "our field is not on top"
     below = made[len(top + fields) :]
     assert below in (rest[len(top) :], b"\r\n" + rest[len(top) :]), "other octets were changed"
@@ -312,16 +311,17 @@ def _edited(content: bytes, rest: bytes, ours: list[bytes]) -> None:
     before, body = _as_postfix(rest)
     after, same = _as_postfix(made)
     assert same == body, "header and body are parted elsewhere now"
-    assert after == ([top] if top else []) + ours + before[bool(top) :], "Postfix sees other fields"
+    first = len(_lines(top))
+    assert after == before[:first] + ours + before[first:], "Postfix sees other fields"
 
 
-def _as_postfix(content: bytes, mailbox: re.Pattern[bytes] = _FROM) -> tuple[list[bytes], bytes]:
+def _as_postfix(content: bytes) -> tuple[list[bytes], bytes]:
     """Header fields and body as Postfix's smtpd and cleanup tell them apart.
 
-    A mailbox line on top is a field; a blank in the first line, or a line that is no field, makes
+    Mailbox lines on top are fields; a blank in the first line, or a line that is no field, makes
     the rest a body.
     """
-    top = mailbox.match(content)
+    top = _FROM.match(content)
     at = first = len(_lines(top[0])) if top else 0
     lines = _lines(content)
     while at < len(lines):
@@ -330,15 +330,6 @@ def _as_postfix(content: bytes, mailbox: re.Pattern[bytes] = _FROM) -> tuple[lis
             break
         at += 1
     return _fields(lines[:at]), b"".join(lines[at:]).removeprefix(b"\r\n")
-
-
-def _all_mailbox_lines(content: bytes, rest: bytes) -> None:
-    """Where there are several mailbox lines, or angles before one: last, as it is rare."""
-    made = h.with_fields(content, list(OURS[:1]))
-    same = _as_postfix(made, _FROMS)[1] == _as_postfix(rest, _FROMS)[1]
-    assert same, "behind several mailbox lines, header and body are parted elsewhere"
-    _, start = h.body_range(content, 0, len(content))
-    assert content[start:] == _as_postfix(content, _FROMS)[1], "several mailbox lines hide a header"
 
 
 def _read_ranges(content: bytes) -> None:
@@ -362,9 +353,8 @@ def _read_ranges(content: bytes) -> None:
 
 def _read_fields(content: bytes) -> None:
     head_end, _ = h.body_range(content, 0, len(content))
-    lines = _lines(content[:head_end])
-    if _FROM.match(content):
-        del lines[0]
+    mailbox = _FROM.match(content)
+    lines = _lines(content[mailbox.end() if mailbox else 0 : head_end])
     expected = []
     for field in _fields(lines):
         name, _, value = field.partition(b":")
