@@ -115,6 +115,12 @@ class Address:
         """Whether ``parameter`` (a keyword in capitals) is among the parameters."""
         return any(word.partition(b"=")[0].upper() == parameter for word in self.parameters.split())
 
+    def without(self, parameter: bytes) -> Address:
+        """The same address without ``parameter`` (a keyword in capitals), all else untouched."""
+        words = self.parameters.split(b" ")
+        kept = [word for word in words if word.partition(b"=")[0].upper() != parameter]
+        return Address(self.path, b" ".join(kept))
+
     @property
     def size(self) -> int:
         """The SIZE that the sender declared (RFC 1870), 0 where it did not."""

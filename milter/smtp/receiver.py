@@ -229,6 +229,8 @@ class Receiver(Connection):
         await self._next_hop.open()
         if sender.wants(b"SMTPUTF8") and b"SMTPUTF8" not in self._next_hop.capabilities:
             return r.NO_SMTPUTF8
+        if b"SIZE" not in self._next_hop.capabilities:
+            sender = sender.without(b"SIZE")  # we announced it for ourselves (RFC 1870)
         reply = self._handed_back(await self._next_hop.mail(sender, self._client))
         if reply.positive:
             self._state = State.MAIL
