@@ -19,7 +19,9 @@ from milter.smtp.reply import Reply
 
 log = logging.getLogger(__name__)
 
-READ = 65536  # octets a read: DATA in chunks costs a tenth of DATA in lines
+# Octets a read. DATA in chunks costs a tenth of DATA in lines; larger chunks would be quicker
+# still, but with many large mails under way each small one waits for a chunk of all the others.
+READ = 32768
 # Postfix refuses above 2,048 (line_length_limit); its own longest command is MAIL with parameters.
 MAX_COMMAND = 4096
 
@@ -55,6 +57,12 @@ class Connection(SMTP):
 
     async def _hang_up(self) -> None:
         """Called at the session's end, however it came."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read in chunks of our size; asyncio's own are eight times as large."""
+        if hasattr(transport, "max_size"):
+            transport.max_size = READ
+        super().connection_made(transport)
 
     @property
     def task(self) -> asyncio.Task[None] | None:

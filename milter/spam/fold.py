@@ -51,10 +51,15 @@ def fold(text: str) -> tuple[str, list[str]]:
 
 def _without_piles(text: str) -> str:
     """Text without piles of accents: sorting them costs the square of their number."""
-    accents = "".join(character for character in set(text) if unicodedata.combining(character))
+    accents = "".join(character for character in set(text) if _is_accent(character))
     if len(text) < _PILE or not accents:
         return text
     return re.sub(f"([{re.escape(accents)}]{{{_PILE}}})[{re.escape(accents)}]+", r"\1", text)
+
+
+def _is_accent(character: str) -> bool:
+    """Whether it stands on the letter before it, by itself or once it is taken apart (U+0F73)."""
+    return bool(unicodedata.combining(unicodedata.normalize("NFKD", character)[0]))
 
 
 def _latin(match: re.Match[str]) -> str:

@@ -26,8 +26,8 @@ _KINDS = (
     (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), " _address_ "),
     (
         re.compile(
-            r"(?<![\w.,])(?:us\$|[€$£]|eur\b|usd\b|gbp\b|chf\b)\s?\d[\d.,']*+-?"
-            r"|(?<![\w.,])\d[\d.,']*+-?\s?(?:€|\$|£|eur\b|euros?\b|usd\b|(?:us-)?dollars?\b|gbp\b|pounds?\b|chf\b|franken\b)"
+            r"(?<![\w.,'])(?:us\$|[€$£]|eur\b|usd\b|gbp\b|chf\b)\s?\d[\d.,']*+-?"
+            r"|(?<![\w.,'])\d[\d.,']*+-?\s?(?:€|\$|£|eur\b|euros?\b|usd\b|(?:us-)?dollars?\b|gbp\b|pounds?\b|chf\b|franken\b)"
         ),
         " _money_ ",
     ),

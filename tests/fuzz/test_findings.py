@@ -9,37 +9,18 @@ from fuzz import checks
 
 HERE = Path(__file__).parent
 
-# Findings that milter still has, and where. One that is mended must leave this table; those that
-# are slow may pass on a quick machine.
-BROKEN: dict[str, str] = {}
-SLOW = {
-    "tibetan-vowels-out-of-order.parts": "spam/fold.py: U+0F81 is no accent, but becomes two",
-}
-
 
 def inputs() -> list[object]:
-    found = []
-    for target in checks.TARGETS:
-        for path in sorted([*HERE.glob(f"*/{target}/*")]):
-            marks = []
-            if path.name in BROKEN:
-                marks.append(pytest.mark.xfail(reason=BROKEN[path.name], raises=AssertionError))
-            if path.name in SLOW:
-                marks.append(
-                    pytest.mark.xfail(reason=SLOW[path.name], raises=checks.TooSlow, strict=False)
-                )
-            found.append(pytest.param(target, path, id=f"{target}-{path.name}", marks=marks))
-    return found
+    return [
+        pytest.param(target, path, id=f"{target}-{path.name}")
+        for target in checks.TARGETS
+        for path in sorted(HERE.glob(f"*/{target}/*"))
+    ]
 
 
 @pytest.mark.parametrize(("target", "path"), inputs())
 def test_invariant_holds(target: str, path: Path) -> None:
     checks.TARGETS[target](checks.load(path))
-
-
-def test_the_table_names_files_that_exist() -> None:
-    names = {path.name for path in HERE.glob("findings/*/*")}
-    assert BROKEN.keys() | SLOW.keys() <= names
 
 
 class TestTheChecksBite:
