@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import smtplib
 import socket
@@ -126,6 +127,44 @@ def test_a_listener_of_systemd_survives_a_restart(tmp_path: Path) -> None:
         second.terminate()
         assert second.wait(timeout=30) == 0
     assert len(list((tmp_path / "var/mail/new").iterdir())) == 2
+
+
+def test_restarts_under_load_lose_nothing(tmp_path: Path) -> None:
+    """Ten senders go on while the filter is restarted; a mail without a 250 is sent again."""
+    mails, senders = 8, 10
+    refused: list[str] = []
+
+    def sender(name: int) -> None:
+        for number in range(mails):
+            text = b"X-Test: %d-%d\r\n" % (name, number) + MAIL
+            while True:
+                try:
+                    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+                        client.sendmail("a@example.org", ["b@example.net"], text)
+                    break
+                except ConnectionRefusedError:
+                    refused.append("nobody listened")
+                except (OSError, smtplib.SMTPException):
+                    continue  # 421 between mails: it is sent again
+
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        port = listener.getsockname()[1]
+        running = with_inherited(listener, tmp_path)
+        threads = [threading.Thread(target=sender, args=(name,)) for name in range(senders)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(timeout=30) == 0
+            running = with_inherited(listener, tmp_path)
+        for thread in threads:
+            thread.join()
+        running.terminate()
+        assert running.wait(timeout=30) == 0
+    stored = [path.read_bytes() for path in (tmp_path / "var/mail/new").iterdir()]
+    marks = {re.search(rb"X-Test: (\S+)", mail)[1] for mail in stored}  # type: ignore[index]
+    assert len(marks) == mails * senders
+    assert not refused
 
 
 def with_inherited(listener: socket.socket, folder: Path) -> subprocess.Popen[bytes]:

@@ -27,7 +27,7 @@ MAX_COMMAND = 4096
 
 
 class SenderLost(Exception):
-    """The sender closed the connection, or was silent for too long."""
+    """The sender closed the connection, was silent for too long, or sent without end."""
 
 
 class OctetsBehindData(Exception):

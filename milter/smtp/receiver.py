@@ -18,7 +18,7 @@ from milter.errors import NextHopError, NextHopUnsure
 from milter.smtp import reply as r
 from milter.smtp import xforward
 from milter.smtp.command import ALLOWED, WITHOUT_TLS, Address, Command, State, out_of_place
-from milter.smtp.connection import Connection, OctetsBehindData
+from milter.smtp.connection import Connection, OctetsBehindData, SenderLost
 from milter.smtp.content import Content
 from milter.smtp.data import DataDecoder
 from milter.smtp.envelope import Envelope, Transaction
@@ -322,8 +322,9 @@ class Receiver(Connection):
         return Transaction(self._mail, content, decoder.stray)
 
     async def _read_data(self, decoder: DataDecoder, content: Content) -> Reply | None:
-        """Read to the end of data, which is the first place where a refusal can be said."""
+        """Read to the end of data, where a refusal can be said; a sender without end is cut off."""
         refused = None
+        left = 2 * self._settings.message_size
         octets, self._buffer = self._buffer, b""
         while True:
             piece = decoder.feed(octets)
@@ -333,6 +334,10 @@ class Receiver(Connection):
                 self._buffer = decoder.rest
                 return refused
             octets = await self._more()
+            left -= len(octets)
+            if left < 0:
+                self._say_last(r.MUCH_TOO_LARGE)
+                raise SenderLost("it sent twice the limit and more, without end")
 
     def _kept(self, content: Content, piece: bytes) -> Reply | None:
         """Keep a piece of content, or say why it cannot be kept."""
