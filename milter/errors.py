@@ -4,7 +4,6 @@
     ├── SettingsError             the settings cannot be used; holds every fault found
     ├── BundleError               a model bundle cannot be opened, or is not what it says
     ├── StartError                the filter cannot start: port in use, folder not writable
-    ├── Unscorable                this mail cannot be judged; carries its reason
     └── NextHopError              the next hop failed us; temporary, the sender tries again
         └── NextHopUnsure         ... after our final dot: it may have the mail already
 
@@ -35,14 +34,6 @@ class BundleError(CoopError):
 
 class StartError(CoopError):
     """Something outside the settings keeps the filter from starting."""
-
-
-class Unscorable(CoopError):
-    """A mail that cannot be judged. ``reason`` is one of ``milter.spam.verdict.Reason``."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class NextHopError(CoopError):

@@ -7,6 +7,7 @@ connection -> envelope -> exact octets (``milter.smtp``, which calls ``Pipeline`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +19,15 @@ from milter.mail import header
 from milter.smtp.content import Content
 from milter.smtp.envelope import Transaction
 from milter.smtp.next_hop import NextHop
-from milter.smtp.reply import Reply
+from milter.smtp.reply import MAIL_LOOP, Reply
 from milter.spam.action import Action, action_for, header_fields
 from milter.spam.bundle import Bundle
 from milter.spam.judge import judge_content
 
+log = logging.getLogger(__name__)
+
+#: Received fields of a mail that is taken for a loop, as Postfix has it (hopcount_limit).
+MAX_HOPS = 50
 # Octets from the mail's beginning that are judged. Text stands in front of attachments, or right
 # behind the pictures of a signature.
 _JUDGED = 1 << 20
@@ -43,6 +48,9 @@ class Pipeline:
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
         """Judge, mark, hand on. The reply is the next hop's own."""
         start = perf_counter()
+        if header.hops(mail.content.head(_JUDGED)) > MAX_HOPS:
+            log.error("mail %s has passed more than %d servers: a loop", mail.envelope.id, MAX_HOPS)
+            return MAIL_LOOP
         judgement = judge_content(mail.content.head(_JUDGED), self.bundle(), self.deadline)
         match action_for(judgement):
             case Action.TAG:

@@ -49,6 +49,11 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        if settings.filter.next_hop == str(settings.filter.listen):
+            raise StartError(
+                f"[filter] next_hop: {settings.filter.next_hop} is where the filter itself "
+                "listens; name the listener behind it, usually 127.0.0.1:10026"
+            )
         self.model = Model(settings)
         if not settings.filter.next_hop:
             maildir.prepare(settings.filter.maildir)

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from harness.filter import running_filter
@@ -64,14 +65,14 @@ class LmtpServer:
             with connection, suppress(OSError), connection.makefile("rwb") as stream:
                 self._session(stream)
 
-    def _session(self, stream: object) -> None:
+    def _session(self, stream: BinaryIO) -> None:
         def say(text: bytes) -> None:
-            stream.write(text + b"\r\n")  # type: ignore[attr-defined]
-            stream.flush()  # type: ignore[attr-defined]
+            stream.write(text + b"\r\n")
+            stream.flush()
 
         recipients: list[bytes] = []
         say(b"220 lmtp")
-        while line := stream.readline():  # type: ignore[attr-defined]
+        while line := stream.readline():
             self.said.append(line)
             verb = line.split()[0].upper()
             if verb == b"RCPT":
@@ -79,7 +80,7 @@ class LmtpServer:
             if verb == b"DATA":
                 say(b"354 go on")
                 mail = b""
-                while (text := stream.readline()) != b".\r\n":  # type: ignore[attr-defined]
+                while (text := stream.readline()) != b".\r\n":
                     mail += text
                 for recipient in recipients:
                     full = b"full@" in recipient

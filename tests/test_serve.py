@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from harness.filter import running_filter
 from harness.ports import free_port, listens, wait_until
+from harness.postfix import need
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "models"
@@ -66,8 +67,7 @@ def test_a_mail_lies_in_the_maildir_with_one_verdict_on_top(tmp_path: Path) -> N
 
 def test_curl_sends_it_a_file(tmp_path: Path) -> None:
     """As README says; the file has Unix line ends, which curl sends as they are."""
-    if not shutil.which("curl"):
-        pytest.skip("curl is missing")
+    need("curl", "curl")
     (tmp_path / "mail.eml").write_bytes(SAMPLE)
     with running_filter(tmp_path) as running:
         done = subprocess.run(
@@ -90,6 +90,20 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert_refused(
             serve(tmp_path, "--listen", f"127.0.0.1:{port}"), f"127.0.0.1:{port}", "in use"
         )
+
+
+def test_a_filter_that_would_feed_itself(tmp_path: Path) -> None:
+    here = f"127.0.0.1:{free_port()}"
+    assert_refused(serve(tmp_path, "--listen", here, "--next-hop", here), "next_hop", here)
+
+
+def test_a_mail_that_goes_round_in_circles(tmp_path: Path) -> None:
+    with running_filter(tmp_path) as running:
+        send(running.port, b"Received: from a by b\r\n" * 50 + MAIL)
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            send(running.port, b"Received: from a by b\r\n" * 51 + MAIL)
+        assert refused.value.smtp_code == 554
+        assert len(running.mails()) == 1
 
 
 def test_a_maildir_that_cannot_be_written(tmp_path: Path) -> None:

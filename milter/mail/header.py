@@ -23,6 +23,7 @@ _OURS = re.compile(
 # mbox's separator line, which some programs leave on top of the header. Postfix looks for it (and
 # for any number of them) only at the very top, so our fields go below.
 _FROM_LINE = re.compile(rb"(?:>*From [^\n]*\n)++")
+_RECEIVED = re.compile(rb"^Received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # A whole header: fields, each with its folded lines.
 _HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*+)*+")
 # One field: name, then the value with its folded lines.
@@ -49,6 +50,11 @@ def body_range(content: bytes, start: int, end: int) -> tuple[int, int]:
     if content.startswith(b"\r\n", head_end, end):
         return head_end, head_end + 2
     return head_end, head_end
+
+
+def hops(content: bytes) -> int:
+    """How many servers the mail has passed: its Received fields (RFC 5321 section 6.3)."""
+    return len(_RECEIVED.findall(content[: end_of_header(content)]))
 
 
 def without_ours(content: bytes) -> bytes:

@@ -150,6 +150,9 @@ def test_sender(fault: Fault, bundle: Bundle, caplog: pytest.LogCaptureFixture) 
             attempt.settings["idle"] = 0.3
             asyncio.run(silent_within_content(attempt))
         case "too much":
+            attempt.settings["message_size"] = len(FAKE)
+            attempt.run(FAKE + b"x\r\n")
+        case "without end":
             attempt.settings["message_size"] = 1000
             attempt.run(LARGE)
         case "octets behind":

@@ -97,7 +97,7 @@ class Postfix:
 
 def need(program: str, package: str) -> None:
     """Skip where ``program`` is missing; fail where the run must have it (REQUIRE_SERVICES=1)."""
-    missing = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None
+    missing = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/lib/dovecot") is None
     reason = f"{program} is missing: install Debian's package {package}"
     if not missing and program == "postfix" and os.geteuid() != 0:
         missing, reason = True, "a private Postfix is started by root only"

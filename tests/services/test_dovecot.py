@@ -53,9 +53,7 @@ service stats {{
 @pytest.fixture
 def dovecot() -> Iterator[tuple[int, Path]]:
     """A private Dovecot with the mailbox owner@example.net: its LMTP port and its folder."""
-    need("dovecot", "dovecot-lmtpd")
-    if not Path("/usr/lib/dovecot/lmtp").exists():
-        need("dovecot-lmtp-is-not-installed", "dovecot-lmtpd")
+    need("lmtp", "dovecot-lmtpd")
     run, port = Path(tempfile.mkdtemp(prefix="coop-dovecot-")), free_port()
     run.chmod(0o755)
     for name in ("base", "mail"):
