@@ -7,8 +7,8 @@
     └── NextHopError              the next hop failed us; temporary, the sender tries again
         └── NextHopUnsure         ... after our final dot: it may have the mail already
 
-Faults of ours or of the next hop's connection are temporary (4xx). A permanent refusal (5xx)
-only ever comes from the next hop itself or from a command that breaks the protocol.
+Faults of ours or of the next hop's connection are temporary (4xx). A permanent refusal (5xx) is
+the next hop's own, or answers what the sender did: a broken protocol, a mail that goes in circles.
 """
 
 from __future__ import annotations
