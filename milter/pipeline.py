@@ -48,13 +48,16 @@ class Pipeline:
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
         """Judge, mark, hand on. The reply is the next hop's own."""
         start = perf_counter()
-        if header.hops(mail.content.head(_JUDGED)) > MAX_HOPS:
+        head = mail.content.head(_JUDGED)
+        if header.hops(head) > MAX_HOPS:
             log.error("mail %s has passed more than %d servers: a loop", mail.envelope.id, MAX_HOPS)
             return MAIL_LOOP
-        judgement = judge_content(mail.content.head(_JUDGED), self.bundle(), self.deadline)
+        judgement = judge_content(head, self.bundle(), self.deadline)
         match action_for(judgement):
             case Action.TAG:
-                marked, body = _marked(mail.content, header_fields(judgement, self.clues))
+                fields = header_fields(judgement, self.clues)
+                marked, body = _marked(mail.content, head, fields)
+                del head  # nothing large stays in memory while the next hop takes the mail in
                 with closing(marked):
                     pieces = chain(marked.pieces(), mail.content.pieces(body))
                     reply = await next_hop.deliver(pieces)
@@ -62,13 +65,12 @@ class Pipeline:
         return reply
 
 
-def _marked(content: Content, fields: list[bytes]) -> tuple[Content, int]:
+def _marked(content: Content, head: bytes, fields: list[bytes]) -> tuple[Content, int]:
     """The header with ``fields`` on top, and where in ``content`` the rest begins.
 
-    The header is edited as a whole, however long it is, and then held like any content: while the
-    next hop takes the mail in, nothing large is in memory.
+    ``head`` is how ``content`` begins. The header is edited as a whole, however long it is, and
+    then held like any content.
     """
-    head = content.head(_JUDGED)
     end = header.end_of_header(head)
     if end == len(head) < content.size:
         head = content.head(content.size)

@@ -172,7 +172,7 @@ def test_a_mail_without_text_is_no_fault(run: Run, tmp_path: Path) -> None:
 
 
 def test_json_is_as_in_the_contract(run: Run, tmp_path: Path) -> None:
-    """DESIGN.md section 4: keys, their order, their types."""
+    """The contract with programs: keys, their order, their types."""
     path = write(tmp_path / "a.eml", FAKE)
     (found,) = objects(run("--json", path)[1])
     assert list(found) == [

@@ -1,4 +1,4 @@
-"""Mails built to hurt a parser (WIRE.md section 4), each as a function of about how many octets."""
+"""Mails built to hurt a parser, each as a function of about how many octets."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from milter.mail.header import with_fields
 from milter.mail.text import MAX_TEXT, read_text
 from milter.spam.tokens import Tokens, tokenize
 
-# A fourth of the size that WIRE.md names, which is then the greater of the two.
+# A fourth of the size that does harm elsewhere, which is then the greater of the two.
 QUARTER_MEGABYTE = 250_000
 QUICK = 0.020  # seconds; below, the clock says more about the machine than about the code
 FACTOR = 12

@@ -13,28 +13,12 @@ from collections.abc import Iterator
 import pytest
 from harness.filter import RunningFilter, running_filter
 from harness.postfix import Postfix, running_postfix
+from harness.smuggling import SMUGGLED_ENDS
 
 pytestmark = pytest.mark.postfix
 
-# What some server or other takes for the end of data: SMTP-Smuggling-Tools' inbound and outbound
-# sequences, Postfix's own list of August 2026, and NUL before the dot.
-SEQUENCES = (
-    b"\n.\n",
-    b"\n.\r",
-    b"\r.\n",
-    b"\r.\r",
-    b"\n.\r\n",
-    b"\r.\r\n",
-    b"\r\n.\n",
-    b"\r\n.\r",
-    b"\r\n\x00.\r\n",
-    b"\r\n.\x00\r\n",
-    b"\r\n.\r\r\n",
-    b"\r\r\n.\r\r\n",
-    b"\r\r\n.\r\n\r",
-    b"\n\n.\r\r\n",
-    b"\r\n.\n\r\n",
-)
+# The last one has a true end of data in it, and octets behind that.
+SEQUENCES = (*SMUGGLED_ENDS, b"\r\r\n.\r\n\r")
 ENVELOPE = (
     b"MAIL FROM:<evil@example.org>\r\nRCPT TO:<owner@example.net>\r\nDATA\r\n"
     b"Subject: smuggled\r\n\r\nsmuggled\r\n.\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from harness.smuggling import SMUGGLED_ENDS
 from hypothesis import given
 from hypothesis import strategies as st
 from smtp.octets import has_stray, steady
@@ -15,29 +16,6 @@ END = b"\r\n.\r\n"
 SECOND_MAIL = (
     b"MAIL FROM:<evil@here.example>\r\nRCPT TO:<victim@there.example>\r\nDATA\r\nevil" + END
 )
-
-# What some server takes for the end of data, though it is none: WIRE.md section 0 (tried on
-# Postfix) and section 4 (the inbound and outbound sets of SMTP-Smuggling-Tools), and kin.
-SMUGGLED_ENDS = [
-    b"\n.\n",
-    b"\n.\r",
-    b"\r.\n",
-    b"\r.\r",
-    b"\n.\r\n",
-    b"\r.\r\n",
-    b"\r\n\0.\r\n",
-    b"\r\n.\n",
-    b"\r\n.\r",
-    b"\r\n.\r\r\n",
-    b"\r\r\n.\r\r\n",
-    b"\r\r\n.\n",
-    b"\r\n.\0\r\n",
-    b"\r\n\0.\0\r\n",
-    b"\n\r.\n\r",
-    b"\r\n\r.\r\n",
-    b"\r\n.\r\0\n",
-    b"\n.\r\r\n",
-]
 
 # Few octets, all of them dangerous: what looks like an end of data comes up all the time.
 octets = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\0", b"a", b"\r\n"]), max_size=30).map(
