@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from milter import maildir, tls
 from milter.config import Settings
@@ -22,6 +24,9 @@ from milter.smtp.receiver import Receiver, ReceiverSettings
 from milter.spam.bundle import Bundle, open_models
 
 log = logging.getLogger(__name__)
+
+# What accept(2) fails with when something has run out.
+_USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Model:
@@ -59,6 +64,7 @@ class Server:
             maildir.prepare(settings.filter.maildir)
         self._pipeline = Pipeline(self.model, settings.limits.judging, settings.header.clues)
         self._sessions: set[Receiver] = set()
+        self._quiet_until = 0.0
         self._receiver_settings = ReceiverSettings(
             hostname=settings.hostname,
             before_queue=settings.before_queue,
@@ -77,6 +83,7 @@ class Server:
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT; ``ready`` is called once mail can come. SIGHUP: reload."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_fault)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -88,6 +95,19 @@ class Server:
         await stop.wait()
         listener.close()
         await self._drain()
+
+    def _loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say in one line, now and then, that descriptors ran out; asyncio tries on by itself."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _USED_UP):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._quiet_until:
+            self._quiet_until = loop.time() + 10
+            log.error(
+                "no connection can be taken now: %s. Those that wait are taken later; raise "
+                "the limit (LimitNOFILE) or lower [limits] sessions.",
+                error.strerror,
+            )
 
     async def _listen(self) -> asyncio.Server:
         endpoint = self._settings.filter.listen

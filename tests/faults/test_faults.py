@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import shutil
 import signal
 import smtplib
+import socket
 import tempfile
 import time
 import tomllib
@@ -214,6 +216,7 @@ def test_disk(
 def test_process(fault: Fault, tmp_path: Path) -> None:
     {
         "maildir full": maildir_full,
+        "no descriptors": no_descriptors,
         "model removed": model_cannot_be_opened,
         "model damaged": model_cannot_be_opened,
         "sigterm between": sigterm_between,
@@ -248,6 +251,22 @@ def maildir_full(fault: Fault, folder: Path) -> None:
         shutil.rmtree(folder / "var")
         assert said(send(running)).startswith(fault["reply"])
         assert fault["log"] in running.log
+
+
+def no_descriptors(fault: Fault, folder: Path) -> None:
+    with running_filter(folder) as running:
+        open_now = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
+        usual = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        few = (open_now + 4, usual[1])
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, few)
+        idle = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(20)]
+        wait_until(lambda: fault["log"] in running.log, "it is logged")
+        for connection in idle:
+            connection.close()
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, usual)
+        assert said(send(running)).startswith(fault["reply"])
+        assert len(running.mails()) == 1
+        assert "Traceback" not in running.log
 
 
 def model_cannot_be_opened(fault: Fault, folder: Path) -> None:
