@@ -39,18 +39,65 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     fit = commands.add_parser("fit", help="learn from the corpus and write a model bundle")
-    fit.add_argument(
-        "--corpus", metavar="DIR", type=Path, default=_ROOT / "corpus", help="labelled mails"
-    )
+    _add_corpus(fit)
     _add_models(fit)
-    fit.add_argument("--jobs", metavar="N", type=int, default=-1, help="processes (default: cores)")
+    _add_jobs(fit)
     fit.set_defaults(run=_fit)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure the model in use on labelled mails, or the learner on the corpus",
+        description="Without a source: judges each mail of the corpus by a model that saw none of "
+        "its theme. With sources: judges their mails by the model in use.",
+    )
+    evaluate.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="*",
+        help="a folder of label/language/*.eml, a .jsonl file (label, subject, body) or LABEL=PATH",
+    )
+    _add_corpus(evaluate)
+    _add_models(evaluate)
+    evaluate.add_argument("--model", metavar="VERSION", help="judge by this one (default: current)")
+    _add_jobs(evaluate)
+    evaluate.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
+    evaluate.add_argument(
+        "--page", metavar="FILE", type=Path, help="write an HTML page with curves"
+    )
+    evaluate.add_argument(
+        "--list-errors", metavar="N", type=int, default=0, help="name the N worst of each set"
+    )
+    evaluate.set_defaults(run=_evaluate)
+
+    card = commands.add_parser("card", help="write the model card from figures")
+    card.add_argument(
+        "--figures", metavar="FILE", type=Path, nargs="+", required=True, help="evaluate --json"
+    )
+    card.add_argument("--evasions", metavar="FILE", type=Path, help="recall under evasions (JSON)")
+    _add_models(card)
+    card.add_argument(
+        "--model", metavar="VERSION", default="current", help="whose (default: current)"
+    )
+    card.add_argument("--out", metavar="FILE", type=Path, help="default: README.md of the bundles")
+    card.set_defaults(run=_card)
 
     publish = commands.add_parser("publish", help="make a bundle the current one")
     publish.add_argument("version", help="its version: the name of its folder")
     _add_models(publish)
     publish.set_defaults(run=_publish)
     return parser
+
+
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--corpus", metavar="DIR", type=Path, default=_ROOT / "corpus", help="labelled mails"
+    )
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=-1, help="processes (default: cores)"
+    )
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +161,64 @@ def _print_figures(found: dict[str, Any]) -> None:
             verdicts = [str(row[name]) for name in ("fake", "unsure", "genuine", "none")]
             table.add_row(language, label, str(row["mails"]), f"{row['recall']:.0%}", *verdicts)
     Console().print(table)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from training.evaluate.report import to_json
+    from training.evaluate.table import show
+
+    report = _judged_by_model(options) if options.sources else _judged_by_folds(options)
+    show(report, Console())
+    if options.json:
+        options.json.write_text(to_json(report), encoding="ascii")
+    if options.page:
+        from training.evaluate.page import page
+
+        options.page.write_text(page(report), encoding="utf-8")
+
+
+def _judged_by_model(options: argparse.Namespace) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from milter.spam.bundle import open_models
+    from training.evaluate.report import of_sources
+
+    bundle = open_models(options.models, options.model or "current")
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("judging mails", total=None)
+
+        def advance(done: int) -> None:
+            progress.update(task, completed=done, description=f"judging mails: {done}")
+
+        return of_sources(options.sources, bundle, options.list_errors, advance)
+
+
+def _judged_by_folds(options: argparse.Namespace) -> dict[str, Any]:
+    from training.data import read_corpus
+    from training.evaluate.report import of_folds
+    from training.fit import FitSettings, fit
+
+    if options.model:
+        raise CoopError("--model needs sources: without any, models are fitted anew for the corpus")
+    settings = FitSettings()
+    examples = read_corpus(options.corpus)
+    fitted = fit(examples, settings, options.jobs)
+    name = options.corpus.resolve().name
+    return of_folds(name, examples, fitted, settings, options.list_errors)
+
+
+def _card(options: argparse.Namespace) -> None:
+    from training.evaluate.card import card, read_reports
+
+    reports = read_reports(options.figures)
+    text = card(options.models, options.model, reports, options.evasions)
+    out = options.out or options.models / "README.md"
+    out.write_text(text, encoding="utf-8")
+    print(f"written: {out}")
 
 
 def _publish(options: argparse.Namespace) -> None:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from milter.spam.bundle import LABELS, Thresholds
 from training.data import CorpusError, Example, hard_cases, hard_share
 from training.learner import ThemedRegression, softmax
-from training.vectorize import MailVectorizer
+from training.vectorize import Views, read_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class FitSettings:
     # Folds of whole themes: a figure must never come from a sibling of what was learned.
     folds: int = 5
     # Inverse strength of the L2 penalty.
-    strength: float = 4.0
+    strength: float = 2.0
     # In how many themes a word must occur to count.
     themes: int = 2
     # Which share of wanted mail may be called fake.
@@ -41,22 +39,42 @@ class FitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """A model that saw none of the themes of the examples with the numbers ``test`` (m,).
+
+    ``weights``, ``scale`` and ``intercept`` are as in ``Fitted``.
+    """
+
+    test: NDArray[np.int64]
+    weights: NDArray[np.int16]
+    scale: float
+    intercept: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """A fitted model.
 
-    ``pipeline``: scikit-learn's, from contents to probabilities in the order of ``LABELS``.
-    ``weights`` (SIZE, 3) int16 times ``scale`` and ``intercept`` (3,) are its coefficients,
-    ``temperature`` its calibration. ``out_of_fold`` (n, 3): the probabilities of each example by
-    a model that saw none of its theme.
+    ``learner`` is scikit-learn's estimator; ``weights`` (SIZE, 3) int16 times ``scale`` and
+    ``intercept`` (3,) are its coefficients, ``temperature`` its calibration. ``out_of_fold``
+    (n, 3): the probabilities of each example by a model that saw none of its theme, the one of
+    ``folds`` that has it in its test.
     """
 
-    pipeline: Pipeline
+    learner: ThemedRegression
     weights: NDArray[np.int16]
     scale: float
     intercept: NDArray[np.float64]
     temperature: float
     thresholds: Thresholds
     out_of_fold: NDArray[np.float64]
+    folds: tuple[Fold, ...] = ()
+
+    def probabilities(self, contents: list[bytes]) -> NDArray[np.float64]:
+        """Of ``n`` mails, (n, 3) in the order of ``LABELS``, by scikit-learn alone."""
+        views = read_views(contents)
+        logits = views.worst(self.learner.decision_function(views.matrix))
+        return softmax(logits / self.temperature)
 
 
 def fit(
@@ -82,19 +100,20 @@ def _fit(
 ) -> Fitted:
     labels = np.array([example.label for example in examples])
     groups = np.array([example.group for example in examples])
-    matrix = MailVectorizer(jobs, progress).transform([example.content for example in examples])
-    logits = _unseen_logits(matrix, labels, groups, settings, jobs)
-    model = _learner(settings).fit(matrix, labels, groups).calibrate(logits, labels)
+    views = read_views([example.content for example in examples], jobs, progress)
+    logits, folds = _unseen_logits(views, labels, groups, settings, jobs)
+    model = _learner(settings).fit(views.whole, labels, groups).calibrate(logits, labels)
     weights, scale = _quantised(model)
     out_of_fold = softmax(logits / model.temperature_)
     return Fitted(
-        pipeline=Pipeline([("vectorize", MailVectorizer()), ("classify", model)]),
+        learner=model,
         weights=weights,
         scale=scale,
         intercept=model.intercept_,
         temperature=model.temperature_,
         thresholds=thresholds(out_of_fold, labels, hard_cases(examples), settings),
         out_of_fold=out_of_fold,
+        folds=folds,
     )
 
 
@@ -103,29 +122,34 @@ def _learner(settings: FitSettings) -> ThemedRegression:
 
 
 def _unseen_logits(
-    matrix: csr_matrix,
+    views: Views,
     labels: NDArray[np.str_],
     groups: NDArray[np.str_],
     settings: FitSettings,
     jobs: int,
-) -> NDArray[np.float64]:
-    """The logits (n, 3) of each mail by a model that saw no mail of its theme."""
+) -> tuple[NDArray[np.float64], tuple[Fold, ...]]:
+    """The logits (n, 3) of each mail by a model that saw no mail of its theme; those models."""
     for label in LABELS:
         themes = len(set(groups[labels == label]))
         if themes < settings.folds:
             raise CorpusError(f"label {label} has {themes} themes; {settings.folds} are needed")
     splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    folds = list(splitter.split(matrix, labels, groups))
+    folds = list(splitter.split(labels, labels, groups))
+    whole = views.whole
 
-    def unseen(seen: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.float64]:
-        learner = _learner(settings).fit(matrix[seen], labels[seen], groups[seen])
-        return learner.decision_function(matrix[test])
+    def unseen(
+        seen: NDArray[np.int64], test: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], Fold]:
+        learner = _learner(settings).fit(whole[seen], labels[seen], groups[seen])
+        tested = views.of(test)
+        found = tested.worst(learner.decision_function(tested.matrix))
+        return found, Fold(test, *_quantised(learner), learner.intercept_)
 
     parts = Parallel(n_jobs=jobs)(delayed(unseen)(*fold) for fold in folds)
     logits = np.empty((len(labels), len(LABELS)))
-    for (_, test), part in zip(folds, parts, strict=True):
-        logits[test] = part
-    return logits
+    for part, fold in parts:
+        logits[fold.test] = part
+    return logits, tuple(fold for _, fold in parts)
 
 
 def _quantised(estimator: ThemedRegression) -> tuple[NDArray[np.int16], float]:

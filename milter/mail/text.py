@@ -23,6 +23,26 @@ _NO_TEXT_SHARE = 0.05
 _ENCODED_WORD = re.compile(
     rb"=\?([!-~]{1,40}?)\?([BbQq])\?([!->@-~]{0,2000}?)\?=(?:[ \t]+(?==\?))?"
 )
+_DOMAIN = re.compile(rb"@((?:[a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{2,63})")
+# Shorter names of sites stand in other words too.
+_SITE_NAME = 4
+# Whose domains say nothing of a site.
+_PROVIDERS = frozenset(
+    "aol freenet gmail gmx googlemail hotmail icloud live mailbox outlook posteo proton "
+    "protonmail t-online web yahoo".split()
+)
+# The last line of a letter proper: a few words that wish well, in the languages of the corpus.
+_SIGN_OFF = re.compile(
+    r"^[ \t>*]*(?:-- ?$|(?:(?:with |mit |met |con |cordiali |z )?(?:my |our |meinen |unseren )?"
+    r"(?:very |vielen )?(?:best|kind(?:est)?|warm(?:est)?|sincere(?:ly)?|yours|regards|cheers"
+    r"|thanks|thank you|many thanks|respectfully|cordially|freundlich|viele|liebe|beste|sch[oö]ne"
+    r"|herzlich|sonnige|gr[uü](?:ß|ss)|lg\b|vg\b|mfg\b|hochachtungsvoll|cordialement|bien à vous"
+    r"|salutations|saludos|atentamente|un saluti?|saluti|distinti|groet|vriendelijke|pozdraw"
+    r"|poważaniem)[^.?!\n]{0,40}[,.!]*[ \t]*$))",
+    re.MULTILINE | re.IGNORECASE,
+)
+# Words that a letter has before its sign-off.
+_LETTER = 8
 _REPLY_HEAD = re.compile(
     r"^(?:-{2,}\s*(?:Original Message|Ursprüngliche Nachricht|Originalnachricht|Forwarded message"
     r"|Weitergeleitete Nachricht|Weitergeleitete E-Mail|Message d'origine|Mensaje original)\b.*"
@@ -35,12 +55,19 @@ _REPLY_HEAD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class MailText:
-    """What one mail says. All are Unicode text with LF line ends, empty where there is none."""
+    """What one mail says. All are Unicode text with LF line ends, empty where there is none.
+
+    ``signature``: what stands below the sign-off. ``their_sites`` and ``own_sites``: the names of
+    the domains that the mail goes to and comes from, lower case, without those of mail providers.
+    """
 
     subject: str
     body: str
     quoted: str
     hidden: str
+    signature: str = ""
+    their_sites: tuple[str, ...] = ()
+    own_sites: tuple[str, ...] = ()
 
     @property
     def readable(self) -> bool:
@@ -52,11 +79,27 @@ class MailText:
 def read_text(content: bytes) -> MailText:
     """The text of a mail; never fails on account of what is in it, and reads under caps."""
     end, _ = header.body_range(content, 0, len(content))
-    fields = header.fields(content[: min(end, mime.MAX_HEADER)])
+    fields = list(header.fields(content[: min(end, mime.MAX_HEADER)]))
     subject = next((value for name, value in fields if name == b"subject"), b"")
     visible, hidden = _body(content)
     own, quoted = _split_quoted(visible)
-    return MailText(unencoded(subject[:2000]), own, quoted, hidden)
+    body, signature = _split_signature(own)
+    return MailText(
+        subject=unencoded(subject[:2000]),
+        body=body,
+        quoted=quoted,
+        hidden=hidden,
+        signature=signature,
+        their_sites=_sites(fields, (b"to", b"delivered-to", b"x-original-to")),
+        own_sites=_sites(fields, (b"from", b"reply-to")),
+    )
+
+
+def _sites(fields: list[tuple[bytes, bytes]], names: tuple[bytes, ...]) -> tuple[str, ...]:
+    """The names of the domains in address fields: ``gartenfreunde`` of ``www.gartenfreunde.de``."""
+    values = b" ".join(value[:2000] for name, value in fields if name in names)
+    labels = {domain.split(b".")[-2].decode("ascii") for domain in _DOMAIN.findall(values.lower())}
+    return tuple(sorted(label for label in labels - _PROVIDERS if len(label) >= _SITE_NAME))
 
 
 def unencoded(value: bytes) -> str:
@@ -143,3 +186,13 @@ def _split_quoted(text: str) -> tuple[str, str]:
     if not any(line.strip() for line in rest):  # nothing but quotes: ditto
         rest, quoted = quoted, []
     return "\n".join(rest), "\n".join([*quoted, below])
+
+
+def _split_signature(text: str) -> tuple[str, str]:
+    """A body's letter proper up to its last sign-off, and what stands below: names, notices."""
+    end = max((match.end() for match in _SIGN_OFF.finditer(text)), default=0)
+    if not text[:end].strip("- \n\t"):
+        return text, ""
+    if len(text[:end].split()) < _LETTER:  # "Thanks," stands at the top, too
+        return text, ""
+    return text[:end], text[end:].strip("\n")

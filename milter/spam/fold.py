@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 # Format characters that no reader sees: soft hyphen, zero-width ones, direction marks, BOM.
 _INVISIBLE = re.compile(
@@ -17,36 +18,58 @@ _LOOKALIKES = str.maketrans(
 _OTHER_SCRIPT = re.compile("[\u0370-\u03ff\u0400-\u052f]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[A-Za-z]")
+# Invisible characters that a mailer may have left behind.
+_HANDFUL = 3
+# As typed and as printed.
+_APOSTROPHES = str.maketrans("’‘ʼ´", "''''")
 # Accents on one letter that are kept: no language needs more than a handful.
 _PILE = 8
 # Single letters with a blank, dot or dash between each: "b a c k l i n k".
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_*]){4,60}[^\W\d_](?![^\W_])")
 
 
-def fold(text: str) -> tuple[str, list[str]]:
-    """Lower-cased text in Unicode's compatibility form, and notes of what was disguised.
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Lower-cased text in Unicode's compatibility form, and what was disguised in it."""
 
-    The notes are features: ``invisible`` (format characters inside words), ``homoglyphs``,
-    ``spaced`` (letters set apart).
+    text: str
+    invisible: int
+    homoglyphs: bool
+
+
+def plain(text: str) -> Plain:
+    """``text`` as its reader sees it, letters set apart left as they are (``unspaced``)."""
+    if text.isascii():
+        return Plain(text.lower(), 0, False)
+    seen = _INVISIBLE.sub("", text)
+    # One character can become eighteen (U+FDFA), so what was capped is capped again.
+    folded = unicodedata.normalize("NFKC", _without_piles(seen))[: 2 * len(seen)]
+    folded = folded.translate(_APOSTROPHES)
+    latin = folded
+    if _OTHER_SCRIPT.search(folded):  # before lower-casing: capital Nu is an N, small nu a v
+        latin = _LETTERS.sub(_latin, folded)
+    return Plain(latin.lower(), len(text) - len(seen), latin != folded)
+
+
+def unspaced(text: str) -> str:
+    """Plain text with the letters of words that were set apart joined again."""
+    return _SPACED.sub(lambda match: re.sub(r"[ .\-_*]", "", match.group()), text)
+
+
+def notes(invisible: int, homoglyphs: bool, spaced: bool) -> list[str]:
+    """What was disguised, as names: ``invisible``, ``homoglyphs``, ``spaced``.
+
+    One soft hyphen or BOM is a mailer's habit; a handful of invisible characters is a disguise.
     """
-    notes = []
-    if not text.isascii():
-        plain = _INVISIBLE.sub("", text)
-        # One soft hyphen or BOM is a mailer's habit; a handful is a disguise.
-        if len(text) - len(plain) > 3:
-            notes.append("invisible")
-        # One character can become eighteen (U+FDFA), so what was capped is capped again.
-        text = unicodedata.normalize("NFKC", _without_piles(plain))[: 2 * len(plain)]
-    if not text.isascii() and _OTHER_SCRIPT.search(text):
-        plain = _LETTERS.sub(_latin, text)  # before lower-casing: capital Nu is an N, small nu a v
-        if plain != text:
-            notes.append("homoglyphs")
-        text = plain
-    text = text.lower()
-    text, count = _SPACED.subn(lambda match: re.sub(r"[ .\-_*]", "", match.group()), text)
-    if count:
-        notes.append("spaced")
-    return text, notes
+    told = {"invisible": invisible > _HANDFUL, "homoglyphs": homoglyphs, "spaced": spaced}
+    return [name for name, true in told.items() if true]
+
+
+def fold(text: str) -> tuple[str, list[str]]:
+    """Text in its plain form, and notes of what was disguised."""
+    found = plain(text)
+    joined = unspaced(found.text)
+    return joined, notes(found.invisible, found.homoglyphs, joined != found.text)
 
 
 def _without_piles(text: str) -> str:

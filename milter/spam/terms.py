@@ -1,17 +1,19 @@
-"""Asks and offers: what a mail wants from its recipient, and what it gives.
+"""Asks and offers: what a mail wants from its recipient, and what it gives; and signs of its kind.
 
-Two closed lists, the same words in header, log, metrics and tests. Which phrases show them stands
-as data in ``phrases/<language>.toml``; the form of an entry is explained in ``phrases/en.toml``.
-Phrases of all languages are looked for in every mail: mails mix languages, and hardly any phrase
-means another thing in another one.
+Three closed lists. Asks and offers are the same words in header, log, metrics and tests; signs (how
+a mail goes about it: praise, a dead link, a chaser; an order, a list's footer) count as features
+alone. Which phrases show them stands as data in ``phrases/<language>.toml``; the form of an entry
+is explained in ``phrases/en.toml``. Phrases of all languages are looked for in every mail: mails
+mix languages, and hardly any phrase means another thing in another one.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 ASKS = (
@@ -22,101 +24,178 @@ OFFERS = (
     "payment", "costs", "joint-work", "licence", "data", "audience",
 )  # fmt: skip
 
+SIGNS = (
+    # how pitches go about it
+    "praise", "found", "noticed", "maker", "fit", "soft-ask", "reader-gain", "client", "quality",
+    "chaser", "easy-out", "money-link", "opening-hollow", "collab",
+    # what else fills mailboxes
+    "trade", "order", "account", "list-mail", "talk", "running", "private", "riches",
+    # what proposals have that can be checked
+    "terms", "sharing", "limits", "occasion", "research",
+)  # fmt: skip
+_KINDS = {"asks": ASKS, "offers": OFFERS, "signs": SIGNS}
+
+# Words that "..." may stand for.
+_GAP = 4
+
+# Umlauts and accents are typed in two ways, and both are the same word.
+_PLAIN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+
 _FOLDER = Path(__file__).with_name("phrases")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Asks and offers of a mail, each in the order of its closed list, without repeats."""
+    """What phrases show of a mail.
 
-    asks: tuple[str, ...]
-    offers: tuple[str, ...]
+    ``ends``: for each kind and name, how many words of the stream stand up to the end of the first
+    phrase that shows it.
+    """
+
+    ends: Mapping[tuple[str, str], int]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The asks, in the order of their list."""
+        return self._named("asks")
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The offers, in the order of their list."""
+        return self._named("offers")
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """The signs, in the order of their list."""
+        return self._named("signs")
+
+    def _named(self, kind: str) -> tuple[str, ...]:
+        return tuple(name for name in _KINDS[kind] if (kind, name) in self.ends)
 
 
-@dataclass(slots=True)
-class _Node:
-    """One step of a phrase: what may come next, and what is shown if the phrase ends here."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One place in a phrase: the words that may stand there, and how many others before it."""
 
-    exact: dict[str, _Node]
-    beginnings: dict[str, _Node]
-    anything: _Node | None
-    meanings: set[tuple[str, str]]
+    exact: frozenset[str]
+    beginnings: tuple[str, ...]
+    reach: int
 
-    @classmethod
-    def empty(cls) -> _Node:
-        return cls({}, {}, None, set())
+    def fits(self, word: str) -> bool:
+        """Whether ``word`` may stand here."""
+        return word in self.exact or (bool(self.beginnings) and word.startswith(self.beginnings))
 
-    def add(self, phrase: Sequence[str], meaning: tuple[str, str]) -> None:
-        """Put a phrase in, word by word."""
-        node = self
-        for word in phrase:
-            if word == "?":
-                node.anything = node.anything or _Node.empty()
-                node = node.anything
-            elif word.endswith("*"):
-                node = node.beginnings.setdefault(word[:-1], _Node.empty())
-            else:
-                node = node.exact.setdefault(word, _Node.empty())
-        node.meanings.add(meaning)
 
-    def next(self, word: str) -> list[_Node]:
-        """Where ``word`` leads from here."""
-        nodes = [node for start, node in self.beginnings.items() if word.startswith(start)]
-        if word in self.exact:
-            nodes.append(self.exact[word])
-        if self.anything:
-            nodes.append(self.anything)
-        return nodes
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """A phrase behind its first word, by which it is looked up."""
+
+    meaning: tuple[str, str]
+    rest: tuple[_Step, ...]
+
+    def end(self, words: Sequence[str], at: int, step: int = 0) -> int:
+        """The first place behind this phrase whose ``step`` is looked for from ``at``; or 0."""
+        if step == len(self.rest):
+            return at
+        wanted = self.rest[step]
+        for place in range(at, min(at + wanted.reach + 1, len(words))):
+            if wanted.fits(words[place]) and (end := self.end(words, place + 1, step + 1)):
+                return end
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The phrases that one word begins.
+
+    ``then``: those that go on with a certain word, by that word; ``else_``: all the others.
+    """
+
+    then: dict[str, list[_Phrase]]
+    else_: list[_Phrase]
 
 
 class Lexicon:
-    """Finds the phrases. The first word of a phrase is looked up once for each distinct word."""
+    """Finds the phrases. Which ones a word begins is looked up once for each distinct word."""
 
     # Bounds the memory that words of other people's mail can take; a language has fewer in use.
     _REMEMBERED = 100_000
 
     def __init__(self, tables: Iterable[dict[str, dict[str, list[str]]]]) -> None:
-        self._root = _Node.empty()
-        self._first: dict[str, list[_Node]] = {}
+        self._exact: dict[str, list[_Phrase]] = {}
+        self._beginnings: dict[str, list[_Phrase]] = {}
+        self._known: dict[str, _Begun | None] = {}
         for table in tables:
-            for kind, known in (("asks", ASKS), ("offers", OFFERS)):
-                for name, phrases in table[kind].items():
-                    if name not in known:
+            for kind, names in table.items():
+                for name, phrases in names.items():
+                    if name not in _KINDS[kind]:
                         raise ValueError(f"{name!r} is not one of the {kind}")
                     for phrase in phrases:
-                        self._root.add(phrase.replace("-", " ").split(), (kind, name))
+                        self._add(phrase, (kind, name))
 
     def find(self, *streams: Sequence[str]) -> Found:
-        """The asks and offers in streams of words (``tokens.words``)."""
-        meanings: set[tuple[str, str]] = set()
+        """What is asked, offered and shown in streams of words (``tokens.words``)."""
+        ends: dict[tuple[str, str], int] = {}
         for words in streams:
-            for at, nodes in enumerate(map(self._begin, words)):
-                if nodes:
-                    self._follow(words, at, nodes, meanings)
-        return Found(
-            tuple(name for name in ASKS if ("asks", name) in meanings),
-            tuple(name for name in OFFERS if ("offers", name) in meanings),
-        )
+            for at, begun in enumerate(map(self._begun_by, words), 1):
+                if begun:
+                    after = words[at] if at < len(words) else ""
+                    for phrase in chain(begun.then.get(after, ()), begun.else_):
+                        if phrase.meaning not in ends and (end := phrase.end(words, at)):
+                            ends[phrase.meaning] = end
+        return Found(ends)
 
-    def _begin(self, word: str) -> list[_Node]:
-        nodes = self._first.get(word)
-        if nodes is None:
-            if len(self._first) >= self._REMEMBERED:
-                self._first.clear()
-            nodes = self._first[word] = self._root.next(word)
-        return nodes
+    def _add(self, phrase: str, meaning: tuple[str, str]) -> None:
+        first, *rest = _steps(phrase)
+        entry = _Phrase(meaning, tuple(rest))
+        for word in first.exact:
+            self._exact.setdefault(word, []).append(entry)
+        for beginning in first.beginnings:
+            self._beginnings.setdefault(beginning, []).append(entry)
 
-    @staticmethod
-    def _follow(
-        words: Sequence[str], at: int, nodes: list[_Node], meanings: set[tuple[str, str]]
-    ) -> None:
-        while nodes:
-            for node in nodes:
-                meanings |= node.meanings
-            at += 1
-            if at >= len(words):
-                return
-            nodes = [after for node in nodes for after in node.next(words[at])]
+    def _begun_by(self, word: str) -> _Begun | None:
+        try:
+            return self._known[word]
+        except KeyError:
+            if len(self._known) >= self._REMEMBERED:
+                self._known.clear()
+            begun = self._known[word] = self._look_up(word)
+            return begun
+
+    def _look_up(self, word: str) -> _Begun | None:
+        phrases = list(self._exact.get(word, ()))
+        for length in range(1, len(word) + 1):
+            phrases += self._beginnings.get(word[:length], ())
+        begun = _Begun({}, [])
+        for phrase in phrases:
+            if phrase.rest and not phrase.rest[0].reach and not phrase.rest[0].beginnings:
+                for after in phrase.rest[0].exact:
+                    begun.then.setdefault(after, []).append(phrase)
+            else:
+                begun.else_.append(phrase)
+        return begun if phrases else None
+
+
+def _steps(phrase: str) -> list[_Step]:
+    """The steps of an entry of a list; its form is explained in ``phrases/en.toml``."""
+    steps: list[_Step] = []
+    reach = 0
+    for place in phrase.replace("-", " ").split():
+        if place == "...":
+            reach += _GAP
+        else:
+            spellings = set(place.split("|"))
+            spellings |= {word.translate(_PLAIN) for word in spellings}
+            steps.append(_step(spellings, reach))
+            reach = 0
+    return steps
+
+
+def _step(spellings: set[str], reach: int) -> _Step:
+    starred = tuple(sorted(word[:-1] for word in spellings if word.endswith("*")))
+    if "?" in spellings:
+        starred = ("",)
+    return _Step(frozenset(word for word in spellings if word[-1] not in "*?"), starred, reach)
 
 
 @cache

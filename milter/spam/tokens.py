@@ -8,22 +8,39 @@ learn how pitches are made, not who sent one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from milter.mail.text import MailText
-from milter.spam.fold import fold
+from milter.spam.fold import notes, plain, unspaced
 
 #: Raise this with every change that gives any mail other tokens.
-VERSION = 1
+VERSION = 2
 
-#: Words of each stream that are read: the first page of a mail decides.
-MAX_WORDS = 2000
+#: Words of each stream that are read: a pitch says what it wants on the first page.
+MAX_WORDS = 250
+# Characters and chunks (what stands between blanks) of a stream that are looked at for them.
+_MAX_TEXT = 8000
+_MAX_CHUNKS = 500
+# Letters in a row, each a word of its own, that are one word set apart.
+_RUN = 5
+# Bounds the memory that chunks of other people's mail can take: how many, and how long.
+_REMEMBERED = 100_000
+_MEMORABLE = 30
 
 # Kinds, in the order in which they are looked for. Each pattern can only start where a run of its
 # characters starts, so that a long run is read once, not once for each of its characters.
 _KINDS = (
     (re.compile(r"(?:https?://|(?<![\w.])www\.)[^\s<>\"]*"), " _url_ "),
     (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), " _address_ "),
+    # A host's name alone: labels, the last one a top-level domain that is in use.
+    (
+        re.compile(
+            r"(?<![\w.@-])(?:[a-z0-9][\w-]{1,62}\.){1,4}"
+            r"(?:com|org|net|info|biz|example|app|dev|io|ai|blog|shop|online|site|xyz|club|[a-z]{2})"
+            r"(?![\w@-])(?:/[^\s<>\"]*)?"
+        ),
+        " _url_ ",
+    ),
     (
         re.compile(
             r"(?<![\w.,'])(?:us\$|[€$£]|eur\b|usd\b|gbp\b|chf\b)\s?\d[\d.,']*+-?"
@@ -38,20 +55,33 @@ _KINDS = (
         ),
         " _date_ ",
     ),
-    (re.compile(r"(?<![\w.,])\d[\d.,:/-]*+"), " _number_ "),
+    (re.compile(r"(?<![\w.,])\d[\d.,:'/-]*+"), " _number_ "),
 )
 _DIGIT = re.compile(r"\d")
-_WORD = re.compile(r"_[a-z]+_|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(r"_[a-z]+_|[^\W\d_]+(?:'[^\W\d_]+)*|[€$£%]")
+# Sums and shares whose two halves stand apart: "500 EUR", "EUR 500", "5 %".
+_SIGNS = frozenset("€$£%")
+_CURRENCIES = frozenset(
+    "€ $ £ eur euro euros usd dollar dollars gbp pound pounds chf franken".split()
+)
+_PERCENT = frozenset("% percent prozent".split())
+_FIGURES = frozenset({"_number_", "_date_"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Words by stream, in order, and notes of what the sender disguised."""
+    """Words by stream, in order.
+
+    ``notes``: what the sender disguised.
+    ``longer``: whether the body goes on beyond the words that are read.
+    """
 
     subject: list[str]
     body: list[str]
     quoted: list[str]
     notes: list[str]
+    signature: list[str] = field(default_factory=list)
+    longer: bool = False
 
     @property
     def count(self) -> int:
@@ -59,25 +89,112 @@ class Tokens:
         return len(self.subject) + len(self.body)
 
 
-def words(text: str) -> list[str]:
-    """The words of folded text, kinds of things in their places."""
-    if "://" in text or "www." in text:
-        text = _KINDS[0][0].sub(_KINDS[0][1], text)
-    if "@" in text:
-        text = _KINDS[1][0].sub(_KINDS[1][1], text)
-    if _DIGIT.search(text):
-        for pattern, kind in _KINDS[2:]:
-            text = pattern.sub(kind, text)
-    found = _WORD.findall(text)
-    return found if len(found) <= MAX_WORDS else found[:MAX_WORDS]
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """What stands between two blanks, read: its words, and what was disguised in it."""
+
+    words: tuple[str, ...]
+    invisible: int = 0
+    homoglyphs: bool = False
+
+
+_chunks: dict[str, _Chunk] = {}
 
 
 def tokenize(mail: MailText) -> Tokens:
     """The tokens of a mail."""
-    subject, notes = fold(mail.subject)
-    body, more = fold(mail.body)
-    notes += more
+    subject, told, _ = _read(mail.subject)
+    body, more, longer = _read(mail.body)
+    told += more
     if len(mail.hidden) > 200:  # a preview line for the inbox is usual, a page of it is not
-        notes.append("hidden")
-    quoted = words(fold(mail.quoted)[0]) if mail.quoted else []
-    return Tokens(words(subject), words(body), quoted, sorted(set(notes)))
+        told.append("hidden")
+    names = dict.fromkeys(mail.own_sites, "_oursite_")
+    names |= dict.fromkeys(mail.their_sites, "_yoursite_")
+    return Tokens(
+        _named(subject, names),
+        _named(body, names),
+        _read(mail.quoted)[0],
+        sorted(set(told)),
+        _read(mail.signature)[0],
+        longer,
+    )
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, kinds of things in their places."""
+    return _read(text)[0]
+
+
+def _read(text: str) -> tuple[list[str], list[str], bool]:
+    """The first words of a text, notes of what is disguised in it, and whether it goes on."""
+    chunks = text[:_MAX_TEXT].split(maxsplit=_MAX_CHUNKS)
+    read = [_chunks.get(chunk) or _chunk(chunk) for chunk in chunks[:_MAX_CHUNKS]]
+    found = [word for chunk in read for word in chunk.words]
+    spaced = _set_apart(found)
+    if spaced:
+        joined = unspaced(plain(text[:_MAX_TEXT]).text)
+        found = [word for chunk in joined.split() for word in _words(chunk)]
+    found = _joined(found)
+    told = notes(
+        sum(chunk.invisible for chunk in read), any(chunk.homoglyphs for chunk in read), spaced
+    )
+    longer = len(found) > MAX_WORDS or len(chunks) > _MAX_CHUNKS or len(text) > _MAX_TEXT
+    return found[:MAX_WORDS], told, longer
+
+
+def _chunk(text: str) -> _Chunk:
+    """Read a chunk that was not seen before, and remember it: mails are made of the same few."""
+    seen = plain(text)
+    chunk = _Chunk(tuple(_words(seen.text)), seen.invisible, seen.homoglyphs)
+    if len(text) <= _MEMORABLE:
+        if len(_chunks) >= _REMEMBERED:
+            _chunks.clear()
+        _chunks[text] = chunk
+    return chunk
+
+
+def _words(chunk: str) -> list[str]:
+    """The words of a chunk of folded text."""
+    if "://" in chunk or "www." in chunk:
+        chunk = _KINDS[0][0].sub(_KINDS[0][1], chunk)
+    if "@" in chunk:
+        chunk = _KINDS[1][0].sub(_KINDS[1][1], chunk)
+    if "." in chunk:
+        chunk = _KINDS[2][0].sub(_KINDS[2][1], chunk)
+    if _DIGIT.search(chunk):
+        for pattern, kind in _KINDS[3:]:
+            chunk = pattern.sub(kind, chunk)
+    return _WORD.findall(chunk)
+
+
+def _set_apart(found: list[str]) -> bool:
+    """Whether there is a word whose letters stand apart: a run of words of one letter."""
+    run = 0
+    for word in found:
+        run = run + 1 if len(word) == 1 and word.isalpha() else 0
+        if run == _RUN:
+            return True
+    return False
+
+
+def _joined(found: list[str]) -> list[str]:
+    """The words with sums and shares whose halves stand apart made one, and no signs alone."""
+    if _FIGURES.isdisjoint(found):
+        return [word for word in found if word not in _SIGNS]
+    joined: list[str] = []
+    for word in found:
+        before = joined[-1] if joined else ""
+        if {before, word} & _FIGURES and {before, word} & _CURRENCIES:
+            joined[-1] = "_money_"
+        elif before in _FIGURES and word in _PERCENT:
+            joined[-1] = "_percent_"
+        else:
+            joined.append(word)
+    return [word for word in joined if word not in _SIGNS]
+
+
+def _named(found: list[str], names: dict[str, str]) -> list[str]:
+    """The words, with the kind of name in the place of each name of a party's own site."""
+    if names.keys().isdisjoint(found):
+        return found
+    return [names.get(word, word) for word in found]

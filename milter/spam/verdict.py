@@ -70,16 +70,19 @@ def judge(tokens: Tokens, bundle: Bundle) -> Judgement:
     """Judge a mail by its tokens."""
     if tokens.count < bundle.too_little:
         return unscored(Reason.TOO_LITTLE_TEXT, bundle.version)
-    vector = f.features(tokens)
-    parts = contributions(vector, bundle)
-    score = probabilities(parts.sum(axis=0) + bundle.intercept, bundle.temperature)
+    views = f.views(tokens)
+    shares = [contributions(view, bundle) for view in views]
+    logits = np.stack([parts.sum(axis=0) for parts in shares]) + bundle.intercept
+    worst = most_fake(logits)
+    vector, parts = views[worst], shares[worst]
+    score = probabilities(logits[worst], bundle.temperature)
     return Judgement(
         verdict=decide(score, bundle.thresholds),
         model=bundle.version,
         score=score,
         asks=vector.found.asks,
         offers=vector.found.offers,
-        clues=_clues(tokens, vector, parts / bundle.temperature),
+        clues=_clues(vector, parts / bundle.temperature),
     )
 
 
@@ -88,6 +91,13 @@ def contributions(vector: f.Features, bundle: Bundle) -> NDArray[np.float64]:
     weights = bundle.weights[vector.ids].astype(np.float64) * bundle.scale
     parts: NDArray[np.float64] = weights * vector.values[:, np.newaxis]
     return parts
+
+
+def most_fake(logits: NDArray[np.float64]) -> int:
+    """Of a mail's views, (v, 3), the one that speaks most for ``fake``."""
+    fake = LABELS.index("fake")
+    others = np.delete(logits, fake, axis=1)
+    return int(np.argmax(logits[:, fake] - np.logaddexp.reduce(others, axis=1)))
 
 
 def probabilities(logits: NDArray[np.float64], temperature: float) -> Score:
@@ -108,15 +118,9 @@ def decide(score: Score, thresholds: Thresholds) -> Verdict:
     return Verdict.NONE
 
 
-def _clues(
-    tokens: Tokens, vector: f.Features, parts: NDArray[np.float64]
-) -> list[tuple[str, float]]:
+def _clues(vector: f.Features, parts: NDArray[np.float64]) -> list[tuple[str, float]]:
     """The features that moved ``fake`` most against the mean of the other labels."""
     fake = LABELS.index("fake")
     margin = parts[:, fake] - np.delete(parts, fake, axis=1).mean(axis=1)
-    heaviest = np.argsort(-np.abs(margin), kind="stable")[:CLUES]
-    ids = vector.ids[heaviest].tolist()
-    named = f.names(tokens, vector.found, set(ids))
-    return [
-        (named[id_], float(margin[i])) for id_, i in zip(ids, heaviest, strict=True) if margin[i]
-    ]
+    heaviest = np.argsort(-np.abs(margin), kind="stable")[:CLUES].tolist()
+    return [(vector.name(i), float(margin[i])) for i in heaviest if margin[i]]

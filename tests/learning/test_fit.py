@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,8 @@ import pytest
 
 from milter.mail.text import read_text
 from milter.spam.bundle import LABELS, Bundle, open_bundle
-from milter.spam.features import features
 from milter.spam.tokens import tokenize
-from milter.spam.verdict import Score, contributions, decide, judge, probabilities
+from milter.spam.verdict import Score, decide, judge
 from training.cli import main
 from training.data import CorpusError, Example, digest, hard_share, newest_day, read_corpus
 from training.fit import FitSettings, Fitted, fit, thresholds
@@ -40,15 +40,14 @@ def bundle(
     return open_bundle(write_bundle(tmp_path_factory.mktemp("models"), fitted, examples, SETTINGS))
 
 
-def test_the_filter_scores_as_the_fitted_pipeline(
+def test_the_filter_scores_as_scikit_learn(
     examples: list[Example], fitted: Fitted, bundle: Bundle
 ) -> None:
     contents = [example.content for example in examples]
-    expected = fitted.pipeline.predict_proba(contents)
-    assert list(fitted.pipeline.classes_) == list(LABELS)
-    for content, row in zip(contents, expected, strict=True):
-        parts = contributions(features(tokenize(read_text(content))), bundle)
-        score = probabilities(parts.sum(axis=0) + bundle.intercept, bundle.temperature)
+    assert list(fitted.learner.classes_) == list(LABELS)
+    for content, row in zip(contents, fitted.probabilities(contents), strict=True):
+        score = judge(tokenize(read_text(content)), replace(bundle, too_little=0)).score
+        assert score
         assert np.allclose([score.fake, score.genuine, score.none], row, rtol=0, atol=1e-9)
 
 
@@ -72,7 +71,8 @@ def test_same_corpus_same_octets(examples: list[Example], fitted: Fitted, tmp_pa
 def test_no_figure_comes_from_a_sibling(examples: list[Example], fitted: Fitted) -> None:
     """The out-of-fold figures are worse than those on learned mails; equal ones would be a leak."""
     labels = np.array([example.label for example in examples])
-    seen = fitted.pipeline.predict(np.array([e.content for e in examples], dtype=object))
+    learned = fitted.probabilities([example.content for example in examples])
+    seen = np.array(LABELS)[learned.argmax(axis=1)]
     unseen = np.array(LABELS)[fitted.out_of_fold.argmax(axis=1)]
     assert (seen == labels).mean() > (unseen == labels).mean()
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milter.mail.text import MailText
-from milter.spam.features import SIZE, Features, features, names
-from milter.spam.tokens import Tokens, tokenize
+from milter.spam.features import HEADS, SIZE, Features, features, views
+from milter.spam.tokens import MAX_WORDS, Tokens, tokenize
 
 PITCH = "We offer a free guest post with one backlink to our page, 100 % at no cost to you."
 OTHER = "Die Rechnung vom letzten Monat liegt bei. Grüße aus Köln, 24.12.2026"
@@ -31,16 +31,61 @@ def same(one: Features, two: Features) -> bool:
     )
 
 
+def named(vector: Features) -> set[str]:
+    """What the features stand for; some words of a subject stand there twice."""
+    return {vector.name(number) for number in range(len(vector.ids))}
+
+
 def words_part(vector: Features, tokens: Tokens) -> np.ndarray:
     """The values but for those of asks, offers and notes, which come last."""
-    marks = len(vector.found.asks) + len(vector.found.offers) + len(tokens.notes)
+    marks = len(vector.found.ends) + len(tokens.notes)
     return vector.values[: len(vector.values) - marks]
 
 
-@pytest.mark.parametrize("body", ["one", "one two", PITCH, OTHER, OTHER * 50, "b a c k l i n k"])
+LONG = " ".join(f"{PITCH} {OTHER}" + "x" * at for at in range(9))
+
+
+@pytest.mark.parametrize("body", [LONG, LONG * 9])
 def test_the_words_part_has_length_one(body: str) -> None:
     tokens = tokens_of(body, "Hello Anna")
     assert np.linalg.norm(words_part(features(tokens), tokens)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("body", ["one", "one two", PITCH, OTHER, "b a c k l i n k"])
+def test_a_few_words_weigh_less(body: str) -> None:
+    tokens = tokens_of(body, "Hello Anna")
+    assert np.linalg.norm(words_part(features(tokens), tokens)) < 1.0
+
+
+def test_umlauts_and_accents_count_alike_however_they_are_typed() -> None:
+    one, two = tokens_of("Über Größe, Café"), tokens_of("Ueber Groesse, Cafe")
+    assert features(one).ids.tolist() == features(two).ids.tolist()
+
+
+@pytest.mark.parametrize("figures", ["42 100 7", "1.1.2026 2026-01-01", "5 % 20 %"])
+def test_figures_count_in_pairs_only(figures: str) -> None:
+    vector = features(tokens_of(figures))
+    assert named(vector)
+    assert all(" " in name for name in named(vector))
+
+
+def test_a_long_mail_is_seen_by_its_beginnings_too() -> None:
+    padded = tokens_of(
+        f"{PITCH} " + " ".join(f"harmless {'x' * at} word" for at in range(MAX_WORDS))
+    )
+    whole, *heads = views(padded)
+    assert padded.longer
+    assert len(heads) == len(HEADS)
+    assert [len(view.ids) for view in heads] == sorted(len(view.ids) for view in heads)
+    short = features(Tokens([], padded.body[: HEADS[0]], [], []))
+    assert sorted(heads[0].ids.tolist()) == sorted(short.ids.tolist())
+    assert heads[0].values.sum() == pytest.approx(short.values.sum())
+    assert set(heads[-1].ids.tolist()) < set(whole.ids.tolist())
+
+
+def test_a_short_mail_has_one_view() -> None:
+    (view,) = views(tokens_of(PITCH))
+    assert same(view, features(tokens_of(PITCH)))
 
 
 def test_marks_weigh_more_than_words() -> None:
@@ -88,15 +133,20 @@ def test_any_words_give_sound_features_with_names(words: list[str]) -> None:
     vector = features(tokens)
     assert len(vector.ids) == len(vector.values)
     assert ((vector.ids >= 0) & (vector.ids < SIZE)).all()
-    ids = set(vector.ids.tolist())
-    assert set(names(tokens, vector.found, ids)) == ids
+    assert all(vector.name(number) for number in range(len(vector.ids)))
 
 
 def test_names_are_the_words() -> None:
-    tokens = tokens_of("dear webmaster")
-    vector = features(tokens)
-    named = names(tokens, vector.found, set(vector.ids.tolist()))
-    assert {"dear", "webmaster", "dear webmaster", "webmas-"} <= set(named.values())
+    vector = features(tokens_of("dear gardener"))
+    assert named(vector) == {"dear", "gardener", "dear gardener", "garden-"}
+
+
+def test_names_of_the_subjects_words() -> None:
+    tokens = Tokens(["a", "gardening", "question"], ["for", "us"], [], ["spaced"])
+    assert named(features(tokens)) == {
+        *("a", "gardening", "question", "a gardening", "gardening question", "garden-", "questi-"),
+        *("for", "us", "for us", "note spaced"),
+    }
 
 
 PROGRAM = f"""

@@ -10,7 +10,7 @@ import pytest
 
 from milter.spam import terms
 from milter.spam.fold import fold
-from milter.spam.terms import ASKS, OFFERS, Lexicon, lexicon
+from milter.spam.terms import ASKS, OFFERS, SIGNS, Lexicon, lexicon
 from milter.spam.tokens import words
 
 FILES = sorted(Path(terms.__file__).with_name("phrases").glob("*.toml"))
@@ -89,7 +89,8 @@ def test_every_list_has_phrases_in_every_language() -> None:
     assert [path.stem for path in FILES] == ["de", "en"]
     for language in ("de", "en"):
         named = {(kind, name) for lang, kind, name, _ in phrases() if lang == language}
-        assert named == {("asks", n) for n in ASKS} | {("offers", n) for n in OFFERS}
+        lists = {"asks": ASKS, "offers": OFFERS, "signs": SIGNS}
+        assert named == {(kind, name) for kind, names in lists.items() for name in names}
 
 
 def test_order_is_that_of_the_lists_without_repeats() -> None:
@@ -111,6 +112,29 @@ def test_one_word_and_any_word() -> None:
     assert made.find(["a", "very", "good", "link"]).asks == ()
 
 
+def test_alternatives_and_gaps() -> None:
+    made = Lexicon([{"asks": {"link": ["add|put ... on|to your page*"]}}])
+    for said in ("add it to your page", "put on your pages", "add us and them now to your page"):
+        assert made.find(said.split()).asks == ("link",), said
+    for said in ("add us and all of them to your page", "add it to page", "put it in your page"):
+        assert made.find(said.split()).asks == (), said
+
+
+def test_a_gap_that_ends_too_early_is_tried_again() -> None:
+    made = Lexicon([{"asks": {"link": ["add ... to your page"]}}])
+    assert made.find("add to that to your page".split()).asks == ("link",)
+
+
+def test_it_is_told_where_a_phrase_ends() -> None:
+    made = Lexicon([{"asks": {"link": ["a link"]}}])
+    assert made.find("for a link or a link".split()).ends == {("asks", "link"): 3}
+
+
+def test_umlauts_are_found_in_both_spellings() -> None:
+    made = Lexicon([{"asks": {"link": ["ergänz*"]}}])
+    assert made.find(["ergaenzen"]).asks == made.find(["ergänzung"]).asks == ("link",)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_entry_is_spelled_as_explained(path: Path) -> None:
     """Lower case; a star only at the end of a word; a question mark only as a word."""
@@ -119,19 +143,23 @@ def test_every_entry_is_spelled_as_explained(path: Path) -> None:
             continue
         assert phrase == fold(phrase)[0], phrase
         for word in phrase.split():
-            assert word == "?" or "?" not in word, phrase
-            assert "*" not in word[:-1], phrase
-            assert word != "*", phrase
+            for one in word.split("|"):
+                assert one == "?" or "?" not in one, phrase
+                assert "*" not in one[:-1], phrase
+                assert one not in ("", "*"), phrase
 
 
 def test_every_phrase_can_be_found() -> None:
     """A phrase that the tokenizer never makes would stand there for nothing."""
     unreachable = []
     for _, kind, name, phrase in phrases():
-        said = phrase.replace("?", "word").replace("*", "")
-        asked, offered = found(said)
-        if name not in (asked if kind == "asks" else offered):
-            unreachable.append((kind, name, phrase))
+        plain = phrase.replace("?", "word").replace("*", "").replace("... ", "")
+        longest = max(len(place.split("|")) for place in plain.split())
+        for choice in range(longest):  # every alternative of every place is tried
+            places = [place.split("|") for place in plain.split()]
+            said = " ".join(words_[min(choice, len(words_) - 1)] for words_ in places)
+            if (kind, name) not in lexicon().find(words(fold(said)[0])).ends:
+                unreachable.append((kind, name, said))
     assert unreachable == []
 
 

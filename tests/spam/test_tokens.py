@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from milter.mail.text import MailText
@@ -62,7 +64,7 @@ def test_kinds(kind: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("don't l’amour 'quoted'", ["don't", "l’amour", "quoted"]),
+        ("don't l’amour 'quoted'", ["don't", "l'amour", "quoted"]),
         ("Grüße, Straße; ÉCOLE", ["grüße", "straße", "école"]),
         ("guest-post", ["guest", "post"]),
         ("50 €/Monat", ["_money_", "monat"]),
@@ -78,7 +80,35 @@ def test_words(text: str, wanted: list[str]) -> None:
 
 
 def test_words_are_capped() -> None:
-    assert len(words_of("word " * (MAX_WORDS + 10))) == MAX_WORDS
+    long = "word " * (MAX_WORDS + 10)
+    tokens = tokenize(MailText(long, long, long, "", long))
+    for stream in (tokens.subject, tokens.body, tokens.quoted, tokens.signature):
+        assert len(stream) == MAX_WORDS
+    assert tokens.longer
+
+
+def test_a_mail_that_is_read_to_its_end_is_not_longer() -> None:
+    assert not tokenize(MailText("", "word " * MAX_WORDS, "", "")).longer
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "www2.garten-freunde.example/rosen?b=1", "blog.example.co.uk", "x1.dev"]
+)
+def test_a_host_by_itself_is_a_link(host: str) -> None:
+    assert words_of(f"siehe {host} dort") == ["siehe", "_url_", "dort"]
+
+
+@pytest.mark.parametrize("text", ["z.b. so", "i.d.r. so", "e.g. this", "fertig.weiter", "a.b.c"])
+def test_what_only_looks_like_a_host(text: str) -> None:
+    assert "_url_" not in words_of(text)
+
+
+def test_names_of_the_two_parties_sites_are_kinds() -> None:
+    mail = MailText("Gartenfreunde", "Die Gartenfreunde und Blumenkiste", "", "")
+    known = replace(mail, their_sites=("gartenfreunde",), own_sites=("blumenkiste",))
+    assert tokenize(known).subject == ["_yoursite_"]
+    assert tokenize(known).body == ["die", "_yoursite_", "und", "_oursite_"]
+    assert tokenize(mail).body == ["die", "gartenfreunde", "und", "blumenkiste"]
 
 
 def test_streams_are_kept_apart() -> None:
