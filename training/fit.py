@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.stats import beta
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -32,8 +33,9 @@ class FitSettings:
     budget: float = 0.001
     # The same for unsure or fake.
     unsure_budget: float = 0.01
-    # A mail is called genuine from this probability on, if that is more than none's.
-    genuine: float = 0.5
+    # Which share of mail that proposes nothing may be called genuine. Looking at such a mail costs
+    # its reader a moment, missing a real proposal costs more.
+    genuine_budget: float = 0.02
     # Words (subject and body) below which there is too little to go on.
     too_little: int = 4
 
@@ -170,26 +172,43 @@ def thresholds(
     hard: NDArray[np.bool_],
     settings: FitSettings,
 ) -> Thresholds:
-    """Thresholds at which no more wanted mail than the budgets allow is called fake or unsure.
+    """The least thresholds that keep within the budgets.
 
-    Wanted is all that is not ``fake``, each mail judged by a model that saw none of its theme.
-    ``hard`` (n,) marks the hard cases among them, which count by their share of real mail.
+    Judged by ``out_of_fold`` (n, 3), each mail by a model that saw none of its theme. Wanted is
+    all that is not ``fake``; ``hard`` (n,) marks the hard cases among them.
     """
-    fake = out_of_fold[:, LABELS.index("fake")]
-    wanted = labels != "fake"
+    fake, genuine = (out_of_fold[:, LABELS.index(label)] for label in ("fake", "genuine"))
+    wanted, nothing = labels != "fake", labels == "none"
+    certain = _least(fake[wanted], hard[wanted], settings.budget)
+    unsure = min(_least(fake[wanted], hard[wanted], settings.unsure_budget), certain)
+    found = _least(genuine[nothing], hard[nothing], settings.genuine_budget)
+    return Thresholds(fake=certain, unsure=unsure, genuine=min(found, 0.5))
+
+
+def _least(scores: NDArray[np.float64], hard: NDArray[np.bool_], budget: float) -> float:
+    """The least threshold (four decimals) that no more mails reach than ``budget`` allows.
+
+    ``scores`` (n,) of mails that should not reach it. Counted is the median bound of Clopper and
+    Pearson (1934) for everyday mails and hard cases, each by its share of real mail: below it, and
+    above it, the true rate lies with equal chance. Where there are too few mails to show that the
+    budget is kept at all, the threshold is above all of them.
+    """
+    candidates = np.unique(np.append(np.floor(scores * 10_000) / 10_000, 0.0)) + 0.0001
     share = hard_share()
-    mails = np.array([max((wanted & kind).sum(), 1) for kind in (hard, ~hard)])
-    weights = np.where(hard, share / mails[0], (1 - share) / mails[1])
-    certain = _above(fake[wanted], weights[wanted], settings.budget)
-    return Thresholds(
-        fake=certain,
-        unsure=min(_above(fake[wanted], weights[wanted], settings.unsure_budget), certain),
-        genuine=settings.genuine,
+    rate = sum(
+        part * _median_rate(scores[kind], candidates)
+        for kind, part in ((hard, share), (~hard, 1 - share))
     )
+    kept = np.flatnonzero(rate <= budget)
+    return float(round(min(candidates[kept[0] if len(kept) else -1], 1.0), 4))
 
 
-def _above(scores: NDArray[np.float64], weights: NDArray[np.float64], budget: float) -> float:
-    """The least threshold (four decimals) that mails of no more weight than ``budget`` reach."""
-    order = np.argsort(-scores, kind="stable")
-    allowed = int(np.searchsorted(np.cumsum(weights[order]), budget, side="right"))
-    return float(min(np.ceil(scores[order[allowed]] * 10_000 + 0.5) / 10_000, 1.0))
+def _median_rate(
+    scores: NDArray[np.float64], thresholds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """For each threshold the median bound of the rate at which such mails reach it."""
+    if not len(scores):
+        return np.zeros(len(thresholds))
+    reached = len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left")
+    bound: NDArray[np.float64] = beta.ppf(0.5, reached + 1, np.maximum(len(scores) - reached, 1e-9))
+    return bound

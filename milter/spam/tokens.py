@@ -57,6 +57,8 @@ _KINDS = (
     ),
     (re.compile(r"(?<![\w.,])\d[\d.,:'/-]*+"), " _number_ "),
 )
+# What mailing lists put in front of subjects: "Re: [garden-talk] Roses".
+_TAG = re.compile(r"^((?:\s*(?:re|aw|fwd?|wg)\s*:)*)\s*\[[^\]\n]{2,40}\]", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _WORD = re.compile(r"_[a-z]+_|[^\W\d_]+(?:'[^\W\d_]+)*|[€$£%]")
 # Sums and shares whose two halves stand apart: "500 EUR", "EUR 500", "5 %".
@@ -103,7 +105,7 @@ _chunks: dict[str, _Chunk] = {}
 
 def tokenize(mail: MailText) -> Tokens:
     """The tokens of a mail."""
-    subject, told, _ = _read(mail.subject)
+    subject, told, _ = _read(_TAG.sub(r"\1 _tag_ ", mail.subject))
     body, more, longer = _read(mail.body)
     told += more
     if len(mail.hidden) > 200:  # a preview line for the inbox is usual, a page of it is not

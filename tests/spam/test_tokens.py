@@ -128,3 +128,8 @@ def test_a_page_of_hidden_text_is_noted_and_a_preview_line_is_not() -> None:
 def test_notes_have_no_repeats() -> None:
     disguised = "b a c k l i n k"
     assert tokenize(MailText(disguised, disguised, "", "")).notes == ["spaced"]
+
+
+@pytest.mark.parametrize("subject", ["[garden-talk] Roses", "Re: AW: [Garden Talk] Roses"])
+def test_the_tag_of_a_mailing_list_is_a_kind(subject: str) -> None:
+    assert tokenize(MailText(subject, "", "", "")).subject[-2:] == ["_tag_", "roses"]
