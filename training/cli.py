@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from milter.errors import CoopError
 
+if TYPE_CHECKING:
+    from training.plan import Row
+
 _ROOT = Path(__file__).resolve().parent
-OK, REFUSED = 0, 2
+OK, MISSING, REFUSED = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every fault of ours is a line on standard error, never a traceback."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        status: int | None = options.run(options)
     except CoopError as error:
         for line in str(error).splitlines():
             print(f"coop-train: {line}", file=sys.stderr)
@@ -29,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return REFUSED
     except KeyboardInterrupt:
         return 130
-    return OK
+    return status or OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="coop-train", description="Fits and publishes the models of coop-verdict."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    corpus = commands.add_parser("corpus", help="count the corpus against its plan, and check it")
+    _add_corpus(corpus)
+    corpus.set_defaults(run=_corpus)
 
     fit = commands.add_parser("fit", help="learn from the corpus and write a model bundle")
     _add_corpus(fit)
@@ -50,16 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Without a source: judges each mail of the corpus by a model that saw none of "
         "its theme. With sources: judges their mails by the model in use.",
     )
-    evaluate.add_argument(
-        "sources",
-        metavar="SOURCE",
-        nargs="*",
-        help="a folder of label/language/*.eml, a .jsonl file (label, subject, body) or LABEL=PATH",
-    )
-    _add_corpus(evaluate)
-    _add_models(evaluate)
-    evaluate.add_argument("--model", metavar="VERSION", help="judge by this one (default: current)")
-    _add_jobs(evaluate)
+    _add_sources(evaluate)
     evaluate.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
     evaluate.add_argument(
         "--page", metavar="FILE", type=Path, help="write an HTML page with curves"
@@ -68,6 +67,16 @@ def _parser() -> argparse.ArgumentParser:
         "--list-errors", metavar="N", type=int, default=0, help="name the N worst of each set"
     )
     evaluate.set_defaults(run=_evaluate)
+
+    evasions = commands.add_parser(
+        "evasions",
+        help="measure recall of fakes that are changed as senders do to slip through",
+        description="Without a source: judges the fakes of the corpus by models that saw none of "
+        "their themes. With sources: judges theirs by the model in use.",
+    )
+    _add_sources(evasions)
+    evasions.add_argument("--json", metavar="FILE", type=Path, help="write the table for card")
+    evasions.set_defaults(run=_evasions)
 
     card = commands.add_parser("card", help="write the model card from figures")
     card.add_argument(
@@ -86,6 +95,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(publish)
     publish.set_defaults(run=_publish)
     return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="*",
+        help="a folder of label/language/*.eml, a .jsonl file (label, subject, body) or LABEL=PATH",
+    )
+    _add_corpus(parser)
+    _add_models(parser)
+    parser.add_argument("--model", metavar="VERSION", help="judge by this one (default: current)")
+    _add_jobs(parser)
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +130,43 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         default=_ROOT.parent / "models",
         help="the folder of the bundles",
     )
+
+
+def _corpus(options: argparse.Namespace) -> int:
+    """Print planned, there and missing; status 1 where the plan or a rule is not kept."""
+    from training.data import read_corpus
+    from training.plan import compare, read_mails, read_plan, unplanned
+    from training.rules import all_faults
+
+    plan = read_plan()
+    mails = read_mails(read_corpus(options.corpus))
+    rows = compare(plan, mails)
+    _print_plan(rows, len(mails))
+    faults = [f"{theme}: not in the plan" for theme in unplanned(plan, mails)]
+    faults += all_faults(mails, plan["newest"])
+    missing = sum(row.missing != 0 for row in rows)
+    print(f"{missing} of {len(rows)} lines not met; {len(faults)} faults")
+    for fault in faults:
+        print(f"  {fault}")
+    return MISSING if missing or faults else OK
+
+
+def _print_plan(rows: Sequence[Row], mails: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", title=f"{mails} mails", title_justify="left")
+    for name in ("planned", "there", "missing"):
+        table.add_column(name, justify="right")
+    section = ""
+    for row in rows:
+        if row.section != section:
+            section = row.section
+            table.add_section()
+            table.add_row(section, style="bold")
+        style = "red" if row.missing else ""
+        table.add_row(f"  {row.name}", row.planned, row.counted, row.lacking, style=style)
+    Console().print(table)
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -180,13 +239,20 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _judged_by_model(options: argparse.Namespace) -> dict[str, Any]:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from milter.spam.bundle import open_models
     from training.evaluate.report import of_sources
 
     bundle = open_models(options.models, options.model or "current")
+    with _judging() as advance:
+        return of_sources(options.sources, bundle, options.list_errors, advance)
+
+
+@contextmanager
+def _judging() -> Iterator[Callable[[int], None]]:
+    """A progress bar while mails are judged; what it gives is told how many are done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("judging mails", total=None)
@@ -194,7 +260,7 @@ def _judged_by_model(options: argparse.Namespace) -> dict[str, Any]:
         def advance(done: int) -> None:
             progress.update(task, completed=done, description=f"judging mails: {done}")
 
-        return of_sources(options.sources, bundle, options.list_errors, advance)
+        yield advance
 
 
 def _judged_by_folds(options: argparse.Namespace) -> dict[str, Any]:
@@ -202,13 +268,64 @@ def _judged_by_folds(options: argparse.Namespace) -> dict[str, Any]:
     from training.evaluate.report import of_folds
     from training.fit import FitSettings, fit
 
-    if options.model:
-        raise CoopError("--model needs sources: without any, models are fitted anew for the corpus")
+    _refuse_model_alone(options)
     settings = FitSettings()
     examples = read_corpus(options.corpus)
     fitted = fit(examples, settings, options.jobs)
     name = options.corpus.resolve().name
     return of_folds(name, examples, fitted, settings, options.list_errors)
+
+
+def _refuse_model_alone(options: argparse.Namespace) -> None:
+    if options.model and not options.sources:
+        raise CoopError("--model needs sources: without any, models are fitted anew for the corpus")
+
+
+def _evasions(options: argparse.Namespace) -> None:
+    from training.data import read_corpus
+    from training.evaluate.evasions import Wanted, of_folds, of_sources
+
+    _refuse_model_alone(options)
+    examples = read_corpus(options.corpus)
+    wanted = Wanted.of(examples)
+    if options.sources:
+        from milter.spam.bundle import open_models
+
+        bundle = open_models(options.models, options.model or "current")
+        with _judging() as advance:
+            rows = of_sources(options.sources, bundle, wanted, advance)
+    else:
+        from training.fit import FitSettings, fit
+
+        settings = FitSettings()
+        fitted = fit(examples, settings, options.jobs)
+        with _judging() as advance:
+            rows = of_folds(examples, fitted, settings, wanted, advance)
+    _print_evasions(rows)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+
+
+def _print_evasions(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.evaluate import wording
+
+    title = f"{rows[0]['mails']} fakes, {wording.judged_by(rows[0])}"
+    table = Table("evasion", title=title, title_justify="left")
+    for name in ("recall", "95 %", "fall in points", "unsure or fake", "unscored"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["evasion"],
+            wording.percent(row["recall"]),
+            wording.interval(row).removeprefix("95 %: "),
+            f"{100 * row['fall']:.1f}",
+            wording.percent(row["noticed"]),
+            wording.percent(row["unscored"]),
+        )
+    Console().print(table)
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ _PAIR_WEIGHT = 1.0
 _MARK_WEIGHT = 1.5
 _SIGN_WEIGHT = 2.0
 # The least length of a mail's words: so few words are no evidence for anything.
-_LENGTH = 8.0
+_LENGTH = 10.0
 # Bounds the memory that words of other people's mail can take.
 _REMEMBERED = 200_000
 # Accents are typed or left out, umlauts and sharp s have two spellings: one hash for both.

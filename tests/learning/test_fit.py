@@ -90,8 +90,16 @@ def test_thresholds_keep_to_the_budget() -> None:
         (found.unsure, SETTINGS.unsure_budget),
     ):
         reached = weight[fake[:4000] >= threshold].sum()
-        assert 0.8 * budget < reached <= budget
+        assert 0.6 * budget < reached <= budget
     assert decide(Score(0.9, 0.0, 0.1), found) == "fake"
+
+
+def test_with_too_few_mails_to_show_the_budget_the_threshold_is_above_them_all() -> None:
+    labels = np.array(["none"] * 200 + ["fake"] * 10)
+    fake = np.concatenate([np.linspace(0, 0.7, 200), np.full(10, 0.9)])
+    rows = np.stack([fake, np.zeros_like(fake), 1 - fake], axis=1)
+    found = thresholds(rows, labels, np.zeros(210, dtype=bool), SETTINGS)
+    assert found.fake == pytest.approx(0.7001)
 
 
 def test_the_manifest_tells_how_it_was_made(

@@ -64,7 +64,7 @@ def card(
         genuine=f"{marks.genuine:g}",
         too_little=bundle.too_little,
         figures="\n".join(_figures(report) for report in reports),
-        evasions=_evasions(evasions) if evasions else "",
+        evasions=_evasions(evasions, bundle.version, manifest) if evasions else "",
         languages=_languages(learned),
         fake_share=_fake_share(learned),
         size=SIZE,
@@ -173,22 +173,31 @@ def _set(figures: dict[str, Any], about: str) -> str:
     )
 
 
-def _evasions(path: Path) -> str:
-    """What attempts to slip through do to recall: a list of evasion, recall and fall (shares)."""
+def _evasions(path: Path, version: str, manifest: dict[str, Any]) -> str:
+    """What attempts to slip through do to recall: a list of evasion, recall and fall (shares).
+
+    Where it comes from ``coop-train evasions``, it says by whom they were judged as well, and how
+    many were at least unsure.
+    """
     told = _read_json(path)
+    about = "Recall of fakes that were changed to slip through."
     try:
         rows = [
             (
                 _plain(str(row["evasion"])),
                 wording.percent(float(row["recall"])),
                 f"{100 * float(row['fall']):.1f}",
+                wording.percent(float(row["noticed"])) if "noticed" in row else wording.NOTHING,
             )
             for row in told
         ]
+        if told and "judged_by" in told[0]:
+            _prove(told[0], version, manifest)
+            about += f" {int(told[0]['mails'])} fakes, {wording.judged_by(told[0])}."
     except (KeyError, TypeError, ValueError) as error:
         raise CardError(
             f'{path}: must be a list of objects such as {{"evasion": "...", "recall": 0.9, '
             f'"fall": 0.05}} ({error})'
         ) from error
-    table = _table(("evasion", "recall", "fall in points"), rows, 2)
-    return f"## Evasions\n\nRecall of fakes that were changed to slip through.\n\n{table}\n"
+    table = _table(("evasion", "recall", "fall in points", "unsure or fake"), rows, 3)
+    return f"## Evasions\n\n{about}\n\n{table}\n"

@@ -15,30 +15,34 @@ import re
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from email.charset import BASE64, Charset
 from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from milter.mail import header
-from milter.mail.text import read_text
+from milter.mail.text import MailText, read_text
 from milter.spam.bundle import Bundle
-from milter.spam.fold import fold
 from milter.spam.judge import judge_content
 from milter.spam.terms import lexicon
-from milter.spam.tokens import words
+from milter.spam.tokens import tokenize
 from milter.spam.verdict import Verdict
-from training.data import Example
+from training.data import Example, digest
 from training.evaluate.measure import rate, rounded
 from training.evaluate.sets import Mail, SourceError, open_sources
-from training.fit import FitSettings, Fitted
 
+if TYPE_CHECKING:
+    from training.fit import FitSettings, Fitted
+
+#: What each mail's luck hangs on, besides its content: change it, and figures change a little.
+SEED = 20261123
 #: Words that are appended.
 COMMON = 1000
 #: The row that all others are compared with.
@@ -108,7 +112,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the corpus' wanted mails give to pad with, each by language.
+    """What the mails labelled ``none`` in the corpus give to pad with, each by language.
 
     ``words``: the commonest words, by the number of mails that have them; ``texts``: bodies;
     ``newsletters``: newsletters with the line above a quotation.
@@ -120,16 +124,16 @@ class Wanted:
 
     @classmethod
     def of(cls, examples: Iterable[Example]) -> Wanted:
-        """The material in the wanted mails among ``examples``."""
+        """The material in ``examples``; proposals are left out, they are too much like pitches."""
         mails: dict[str, Counter[str]] = {}
         texts: dict[str, list[str]] = {}
         newsletters: dict[str, list[tuple[str, str]]] = {}
         for example in examples:
-            if example.label != "none":
-                continue
             body = read_text(example.content).body.strip()
-            known = {word for word in words(fold(body)[0]) if "_" not in word}
-            mails.setdefault(example.language, Counter()).update(sorted(known))
+            if example.label != "none" or not body:
+                continue
+            known = sorted({word for word in _words(body) if word.isalpha()})
+            mails.setdefault(example.language, Counter()).update(known)
             texts.setdefault(example.language, []).append(body)
             if _NEWSLETTER.search(example.group):
                 quoted = (_headline(example.content), body)
@@ -144,8 +148,13 @@ class Wanted:
 
     def language(self, content: bytes) -> str:
         """Of the languages that are known, the one that most of a mail's words are common in."""
-        own = set(words(fold(read_text(content).body)[0]))
+        own = set(_words(read_text(content).body))
         return max(self.words, key=lambda language: len(own.intersection(self.words[language])))
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text as the filter reads them, as far as it does."""
+    return tokenize(MailText("", text, "", "")).body
 
 
 def _headline(content: bytes) -> str:
@@ -160,8 +169,11 @@ def _headline(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A mail without its form. ``head``: its header's fields, those that describe the body left
-    out; ``own`` and ``quoted``: all that its reader sees."""
+    """A mail without its form.
+
+    ``head``: the fields of its header but for those that describe the body (octets); ``own`` and
+    ``quoted``: what its reader sees, and what of that is not its writer's.
+    """
 
     head: bytes
     subject: str
@@ -170,6 +182,7 @@ class _Letter:
 
     @classmethod
     def open(cls, content: bytes) -> _Letter:
+        """Take a mail apart; what is hidden in it, or attached to it, is lost."""
         end, _ = header.body_range(content, 0, len(content))
         head = content[:end]
         if head and not head.endswith(b"\n"):
@@ -184,8 +197,10 @@ class _Letter:
         quoted = "\n" + _quotation(self.quoted) if self.quoted.strip() else ""
         return self.own.rstrip() + "\n" + quoted
 
-    def with_subject(self, subject: str, charset: str = "utf-8") -> _Letter:
-        """The letter under a subject, as encoded words (RFC 2047)."""
+    def with_subject(self, subject: str) -> _Letter:
+        """The letter under a subject, as encoded words in base64 (RFC 2047)."""
+        charset = Charset("utf-8")
+        charset.header_encoding = BASE64
         written = Header(_encodable(subject), charset, header_name="Subject").encode(linesep="\r\n")
         field = f"Subject: {written}\r\n".encode("ascii")
         return replace(self, head=_SUBJECT.sub(b"", self.head) + field, subject=subject)
@@ -271,10 +286,10 @@ def _telling(letter: _Letter) -> set[str]:
     """Words of four letters or more that phrases of asks and offers end with."""
     found = set()
     for text in (letter.subject, letter.own):
-        stream = words(fold(text)[0])
+        stream = _words(text)
         ends = lexicon().find(stream).ends
         found |= {stream[end - 1] for (kind, _), end in ends.items() if kind != "signs"}
-    return {word for word in found if len(word) > 3 and "_" not in word}
+    return {word for word in found if len(word) > 3 and word.isalpha()}
 
 
 def _chosen(word: str, rng: random.Random) -> bool:
@@ -337,7 +352,7 @@ def one_line(content: bytes, rng: random.Random) -> bytes:
 def _the_line(text: str) -> str:
     sentences = [" ".join(sentence.split()) for sentence in _SENTENCE_END.split(text)]
     sentences = [sentence for sentence in sentences if sentence]
-    asks = [len(lexicon().find(words(fold(sentence)[0])).asks) for sentence in sentences]
+    asks = [len(lexicon().find(_words(sentence)).asks) for sentence in sentences]
     if any(asks):
         return sentences[asks.index(max(asks))]
     closed = [sentence for sentence in sentences if sentence[-1] in ".!?"]
@@ -409,18 +424,36 @@ def evasions(wanted: Wanted, language: str) -> dict[str, Evasion]:
 # Measured
 
 
-def fakes_of_sources(arguments: Iterable[str], bundle: Bundle) -> Iterator[tuple[Mail, Bundle]]:
-    """The fakes in the sources that ``arguments`` name (``sets``), to be judged by ``bundle``."""
-    for source in open_sources(list(arguments)):
+def of_sources(
+    arguments: Sequence[str], bundle: Bundle, wanted: Wanted, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """The rows on the fakes in the sources that ``arguments`` name (``sets``), by ``bundle``."""
+    told = {"kind": "model", "version": bundle.version}
+    return measure(_in_sources(arguments, bundle), wanted, told, progress)
+
+
+def of_folds(
+    examples: list[Example],
+    fitted: Fitted,
+    settings: FitSettings,
+    wanted: Wanted,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """The rows on the fakes of a corpus, each judged by the model that saw none of its theme."""
+    told = {"kind": "folds", "folds": settings.folds, "sha256": digest(examples)}
+    return measure(_in_folds(examples, fitted, settings), wanted, told, progress)
+
+
+def _in_sources(arguments: Sequence[str], bundle: Bundle) -> Iterator[tuple[Mail, Bundle]]:
+    for source in open_sources(arguments):
         for mail in source.mails():
             if mail.label == "fake" and not mail.fault:
                 yield mail, bundle
 
 
-def fakes_of_folds(
+def _in_folds(
     examples: list[Example], fitted: Fitted, settings: FitSettings
 ) -> Iterator[tuple[Mail, Bundle]]:
-    """The fakes among ``examples``, each to be judged by the model that saw none of its theme."""
     for number, fold_ in enumerate(fitted.folds, 1):
         bundle = Bundle(
             version=f"fold-{number}",
@@ -439,14 +472,16 @@ def fakes_of_folds(
 def measure(
     fakes: Iterable[tuple[Mail, Bundle]],
     wanted: Wanted,
-    seed: int,
+    judged_by: dict[str, Any],
     progress: Progress | None = None,
+    seed: int = SEED,
 ) -> list[dict[str, Any]]:
     """Recall of ``fakes``, each with its judge, as they are and under each evasion.
 
-    An object each: ``evasion``; ``mails``; ``recall``, the share called fake, with ``low`` and
-    ``high`` of its 95 % interval; ``fall`` of recall against the mails as they are; ``noticed``,
-    the share called unsure or fake; ``unscored``, the share not judged.
+    An object each: ``evasion``; ``judged_by``, as in a report; ``mails``; ``recall``, the share
+    called fake, with ``low`` and ``high`` of its 95 % interval; ``fall`` of recall against the
+    mails as they are; ``noticed``, the share called unsure or fake; ``unscored``, the share not
+    judged.
     """
     verdicts: dict[str, list[Verdict]] = {}
     for done, (mail, bundle) in enumerate(fakes, 1):
@@ -457,7 +492,10 @@ def measure(
     if not verdicts:
         raise SourceError("there is no fake to measure")
     plain = _share(verdicts[PLAIN], Verdict.FAKE)
-    return [_row(name, found, plain) for name, found in verdicts.items()]
+    return [
+        {"evasion": name, "judged_by": judged_by} | _row(found, plain)
+        for name, found in verdicts.items()
+    ]
 
 
 def _changed(mail: Mail, wanted: Wanted, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -474,11 +512,10 @@ def _share(found: list[Verdict], *verdicts: Verdict) -> float:
     return sum(verdict in verdicts for verdict in found) / len(found)
 
 
-def _row(name: str, found: list[Verdict], plain: float) -> dict[str, Any]:
+def _row(found: list[Verdict], plain: float) -> dict[str, Any]:
     recall = _share(found, Verdict.FAKE)
     interval = rate(np.array([verdict == Verdict.FAKE for verdict in found]))
     return {
-        "evasion": name,
         "mails": len(found),
         "recall": rounded(recall),
         "low": interval["low"],
