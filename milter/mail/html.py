@@ -2,8 +2,9 @@
 
 Lexbor (by selectolax) parses as browsers do; what is done here is to walk the tree once: blocks
 become line breaks, a link leaves the word ``http://`` behind, as it would stand in plain text, and
-what the sender hides from the reader (``display:none``, zero font size ...) is kept apart, for it
-is there to deceive filters.
+what the sender hides from the reader is kept apart, for it is there to deceive filters: by
+``display:none``, no size, white letters on nothing else, in a style of the element or by a rule of
+a style sheet for its class or id.
 """
 
 from __future__ import annotations
@@ -29,9 +30,28 @@ _BLOCKS = frozenset(
 _SILENT = frozenset({"head", "script", "style", "svg", "template", "title"})
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all"
-    r"|(?:font-size|max-height|opacity)\s*:\s*0*(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|!|$)",
+    r"|(?:font-size|max-height|opacity)\s*:\s*0*(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|!|$)"
+    r"|text-indent\s*:\s*-\d{3}",
     re.IGNORECASE,
 )
+# Letters in the colour of the paper; with a ground of another colour they can be read.
+_WHITE = re.compile(
+    r"(?:^|[;\s])color\s*:\s*(?:white\b|#fff(?:fff)?\b|#fefefe\b|transparent\b"
+    r"|rgba?\(\s*255\s*,\s*255\s*,\s*255)",
+    re.IGNORECASE,
+)
+_PAINTED = re.compile(
+    r"background(?:-color|-image)?\s*:\s*"
+    r"(?!\s|white\b|#fff(?:fff)?\b|none\b|transparent\b|inherit\b|initial\b|rgba?\(\s*255\s*,\s*255\s*,\s*255)",
+    re.IGNORECASE,
+)
+_PAPER = frozenset({"", "white", "#fff", "#ffffff", "#fefefe", "transparent"})
+# Rules of a style sheet: selectors and declarations. What stands inside another block is meant for
+# some screens or for paper only.
+_COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
+_BRACE = re.compile(r"([^{}]*)([{}])")
+_SELECTOR = re.compile(r"[\w-]*([.#][\w-]+)")
+_MAX_CSS = 20000
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
 
 
@@ -50,25 +70,88 @@ def to_text(html: str, limit: int) -> HtmlText:
     """
     visible: list[str] = []
     hidden: list[str] = []
-    hiding = 0  # how many open elements hide what is in them
-    root = LexborHTMLParser(html).root
+    parser = LexborHTMLParser(html)
+    eyes = _Eyes(parser.css("style"))
+    root = parser.root
     for node, entering in _walk(root) if root else ():
         name = node.tag or ""
-        into = hidden if hiding else visible
         if name == "-text":
             text = _SPACE.sub(" ", node.text_content or "") if entering else ""
-            into.append(text)
-            limit -= 0 if hiding else len(text)
+            if eyes.closed:
+                hidden.append(text)
+                continue
+            visible.append(text)
+            limit -= len(text)
             if limit <= 0:
                 break
             continue
         if name in _BLOCKS:
-            into.append("\n")
-        if _hides(node):
-            hiding += 1 if entering else -1
-        elif entering and name == "a" and not hiding and _is_link(node):
+            (hidden if eyes.closed else visible).append("\n")
+        eyes.pass_(node, entering)
+        if entering and name == "a" and not eyes.closed and _is_link(node):
             visible.append(" http:// ")
     return HtmlText(_tidy(visible), _tidy(hidden))
+
+
+class _Eyes:
+    """What can be seen at one place of the tree: none of what an open element hides."""
+
+    def __init__(self, sheets: list[LexborNode]) -> None:
+        css = "\n".join(sheet.text() for sheet in sheets)
+        self._hidden_by_rule = _hidden_by(css[:_MAX_CSS])
+        self._hiding = 0  # open elements that hide what is in them
+        self._white = 0  # open elements with letters in white
+        self._painted = 0  # open elements with a ground of some colour
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be seen here."""
+        return bool(self._hiding or (self._white and not self._painted))
+
+    def pass_(self, node: LexborNode, entering: bool) -> None:
+        """Enter or leave an element."""
+        if not node.tag or node.tag.startswith("-"):
+            return
+        attributes = node.attributes
+        style = attributes.get("style") or ""
+        step = 1 if entering else -1
+        if "hidden" in attributes or _HIDING.search(style) or self._is_hidden_by_rule(attributes):
+            self._hiding += step
+        if _WHITE.search(style) or (node.tag == "font" and _is_paper(attributes.get("color"))):
+            self._white += step
+        if _PAINTED.search(style) or not _is_paper(attributes.get("bgcolor") or ""):
+            self._painted += step
+
+    def _is_hidden_by_rule(self, attributes: dict[str, str | None]) -> bool:
+        if not self._hidden_by_rule:
+            return False
+        names = {f".{name}" for name in (attributes.get("class") or "").split()}
+        names.add(f"#{attributes.get('id') or ''}")
+        return not self._hidden_by_rule.isdisjoint(names)
+
+
+def _is_paper(colour: str | None) -> bool:
+    return colour is not None and colour.strip().lower() in _PAPER
+
+
+def _hidden_by(css: str) -> set[str]:
+    """The classes (``.name``) and ids (``#name``) that a style sheet hides on every screen."""
+    names: set[str] = set()
+    depth, selectors = 0, ""
+    for block in _BRACE.finditer(_COMMENT.sub(" ", css)):
+        text, brace = block.groups()
+        if brace == "{":
+            depth += 1
+            selectors = text
+        else:
+            if depth == 1 and _HIDING.search(text):
+                names |= {
+                    match[1]
+                    for selector in selectors.rpartition(";")[2].split(",")
+                    if (match := _SELECTOR.fullmatch(selector.strip()))
+                }
+            depth = max(depth - 1, 0)
+    return names
 
 
 def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
@@ -89,13 +172,6 @@ def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
             return
         assert node.next
         node = node.next
-
-
-def _hides(node: LexborNode) -> bool:
-    if not node.tag or node.tag.startswith("-"):
-        return False
-    attributes = node.attributes
-    return "hidden" in attributes or bool(_HIDING.search(attributes.get("style") or ""))
 
 
 def _is_link(node: LexborNode) -> bool:

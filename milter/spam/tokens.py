@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from milter.mail.text import MailText
-from milter.spam.fold import notes, plain, unspaced
+from milter.spam.fold import Plain, in_latin, notes, plain, unspaced
 
 #: Raise this with every change that gives any mail other tokens.
 VERSION = 2
@@ -22,7 +22,9 @@ MAX_WORDS = 250
 _MAX_TEXT = 8000
 _MAX_CHUNKS = 500
 # Letters in a row, each a word of its own, that are one word set apart.
-_RUN = 5
+_RUN = 4
+# Words of look-alikes alone that are a disguise even where no word mixes scripts.
+_LOOKALIKES = 3
 # Bounds the memory that chunks of other people's mail can take: how many, and how long.
 _REMEMBERED = 100_000
 _MEMORABLE = 30
@@ -96,8 +98,7 @@ class _Chunk:
     """What stands between two blanks, read: its words, and what was disguised in it."""
 
     words: tuple[str, ...]
-    invisible: int = 0
-    homoglyphs: bool = False
+    plain: Plain
 
 
 _chunks: dict[str, _Chunk] = {}
@@ -132,22 +133,37 @@ def _read(text: str) -> tuple[list[str], list[str], bool]:
     chunks = text[:_MAX_TEXT].split(maxsplit=_MAX_CHUNKS)
     read = [_chunks.get(chunk) or _chunk(chunk) for chunk in chunks[:_MAX_CHUNKS]]
     found = [word for chunk in read for word in chunk.words]
+    homoglyphs = _disguised(read)
+    if homoglyphs:
+        found = [in_latin(word) for word in found]
     spaced = _set_apart(found)
     if spaced:
-        joined = unspaced(plain(text[:_MAX_TEXT]).text)
+        whole = plain(text[:_MAX_TEXT]).text
+        joined = unspaced(in_latin(whole) if homoglyphs else whole)
+        spaced = joined != whole
         found = [word for chunk in joined.split() for word in _words(chunk)]
     found = _joined(found)
-    told = notes(
-        sum(chunk.invisible for chunk in read), any(chunk.homoglyphs for chunk in read), spaced
-    )
+    invisible = sum(chunk.plain.invisible for chunk in read)
     longer = len(found) > MAX_WORDS or len(chunks) > _MAX_CHUNKS or len(text) > _MAX_TEXT
-    return found[:MAX_WORDS], told, longer
+    return found[:MAX_WORDS], notes(invisible, homoglyphs, spaced), longer
+
+
+def _disguised(read: list[_Chunk]) -> bool:
+    """Whether letters of other scripts stand for Latin ones.
+
+    A word that mixes scripts shows it, and so do several words of nothing but look-alikes where no
+    word is written in another script in earnest.
+    """
+    if any(chunk.plain.homoglyphs for chunk in read):
+        return True
+    lookalikes = sum(chunk.plain.lookalikes for chunk in read)
+    return lookalikes >= _LOOKALIKES and not any(chunk.plain.foreign for chunk in read)
 
 
 def _chunk(text: str) -> _Chunk:
     """Read a chunk that was not seen before, and remember it: mails are made of the same few."""
     seen = plain(text)
-    chunk = _Chunk(tuple(_words(seen.text)), seen.invisible, seen.homoglyphs)
+    chunk = _Chunk(tuple(_words(seen.text)), seen)
     if len(text) <= _MEMORABLE:
         if len(_chunks) >= _REMEMBERED:
             _chunks.clear()

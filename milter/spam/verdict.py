@@ -13,6 +13,9 @@ from milter.spam import features as f
 from milter.spam.bundle import LABELS, Bundle, Thresholds
 from milter.spam.tokens import Tokens
 
+_FAKE = LABELS.index("fake")
+_OTHERS = [LABELS.index(label) for label in LABELS if label != "fake"]
+
 #: Features that are shown as the ones that weighed most.
 CLUES = 6
 
@@ -95,9 +98,10 @@ def contributions(vector: f.Features, bundle: Bundle) -> NDArray[np.float64]:
 
 def most_fake(logits: NDArray[np.float64]) -> int:
     """Of a mail's views, (v, 3), the one that speaks most for ``fake``."""
-    fake = LABELS.index("fake")
-    others = np.delete(logits, fake, axis=1)
-    return int(np.argmax(logits[:, fake] - np.logaddexp.reduce(others, axis=1)))
+    if len(logits) == 1:
+        return 0
+    others = np.logaddexp.reduce(logits[:, _OTHERS], axis=1)
+    return int(np.argmax(logits[:, _FAKE] - others))
 
 
 def probabilities(logits: NDArray[np.float64], temperature: float) -> Score:
@@ -120,7 +124,6 @@ def decide(score: Score, thresholds: Thresholds) -> Verdict:
 
 def _clues(vector: f.Features, parts: NDArray[np.float64]) -> list[tuple[str, float]]:
     """The features that moved ``fake`` most against the mean of the other labels."""
-    fake = LABELS.index("fake")
-    margin = parts[:, fake] - np.delete(parts, fake, axis=1).mean(axis=1)
+    margin = parts[:, _FAKE] - parts[:, _OTHERS].mean(axis=1)
     heaviest = np.argsort(-np.abs(margin), kind="stable")[:CLUES].tolist()
     return [(vector.name(i), float(margin[i])) for i in heaviest if margin[i]]

@@ -42,7 +42,7 @@ def words_part(vector: Features, tokens: Tokens) -> np.ndarray:
     return vector.values[: len(vector.values) - marks]
 
 
-LONG = " ".join(f"{PITCH} {OTHER}" + "x" * at for at in range(9))
+LONG = " ".join(f"{a}{b}{c}" for a in "bdfgk" for b in "aeiou" for c in "lmnrs")
 
 
 @pytest.mark.parametrize("body", [LONG, LONG * 9])

@@ -16,10 +16,13 @@ from milter.spam.fold import fold
         ("BA\u0421\u041aLIN\u041a", "backlink", ["homoglyphs"]),  # Cyrillic capitals
         ("BACKLI\u039d\u039a", "backlink", ["homoglyphs"]),  # Greek capitals
         ("l\u200bi\u200bn\u200bk\u200b", "link", ["invisible"]),
+        ("l\U000e0061i\u3164n\u206ak\u17b5", "link", ["invisible"]),  # tags, fillers
+        ("gut \u2764\ufe0f " * 5, "gut \u2764 " * 5, []),  # emoji have variation selectors
         ("\u202el\u2060i\ufeffn\u200dk", "link", ["invisible"]),
         ("back\u00adlink", "backlink", []),
         ("g\u00ada\u00ads\u00adt\u00adpost", "gastpost", ["invisible"]),
         ("b a c k l i n k", "backlink", ["spaced"]),
+        ("one l i n k here", "one link here", ["spaced"]),
         ("b.a.c.k.l.i.n.k", "backlink", ["spaced"]),
         ("B-A-C-K-L-I-N-K", "backlink", ["spaced"]),
         ("ein g a s t b e i t r a g hier", "ein gastbeitrag hier", ["spaced"]),
@@ -40,8 +43,8 @@ def test_disguises(text: str, folded: str, notes: list[str]) -> None:
         "straße, größe, übermut, ärger, öl; d. h. u. a. o. g. text",
         "l'été dernier, j'ai lu votre site: où est-ce qu'il y a un lien, ça va à tous?",
         "chcielibyśmy opublikować artykuł o żeglarstwie, a i w tym z nami: zażółć gęślą jaźń",
-        "i a o u, w z",
-        "we would like to a b c d",
+        "i a o, w z",
+        "we would like to a b c",
         "предлагаем обмен ссылками",
         "σας προτείνουμε συνεργασία",
         "der buchstabe α und das wort мир stehen hier je für sich",

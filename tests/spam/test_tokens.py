@@ -133,3 +133,27 @@ def test_notes_have_no_repeats() -> None:
 @pytest.mark.parametrize("subject", ["[garden-talk] Roses", "Re: AW: [Garden Talk] Roses"])
 def test_the_tag_of_a_mailing_list_is_a_kind(subject: str) -> None:
     assert tokenize(MailText(subject, "", "", "")).subject[-2:] == ["_tag_", "roses"]
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "notes"),
+    [
+        (
+            "the b\u0430cklink \u043e\u043f \u0430",
+            "a",
+            ["homoglyphs"],
+        ),  # a mixed word gives it away
+        ("\u0430 \u0441\u043e\u0441\u043e\u0430 \u0440\u043e\u0440\u0435", "pope", ["homoglyphs"]),
+        ("das wort \u043c\u0438\u0440", "\u043c\u0438\u0440", []),
+        (
+            "\u043c\u0438\u0440 \u0430 \u043e \u0434\u043b\u044f \u043c\u0438\u0440",
+            "\u043c\u0438\u0440",
+            [],
+        ),
+    ],
+)
+def test_words_of_lookalikes_alone(text: str, last: str, notes: list[str]) -> None:
+    """Translated where the mail disguises words, left alone where it speaks another language."""
+    tokens = tokenize(MailText("", text, "", ""))
+    assert tokens.body[-1] == last
+    assert tokens.notes == notes

@@ -1,6 +1,6 @@
 """Evasions: what senders do to slip past filters, done to labelled fakes, and what recall is then.
 
-An evasion takes a mail's whole content (octets, CRLF lines) and gives another mail's that shows its
+An evasion takes a mail's whole content (octets, CRLF lines) and gives another one's that tells its
 reader the same: the header stays but for the subject and what describes the body, the body is
 written anew in UTF-8. The same mail, material and seed give the same octets. What is padded with
 comes from the corpus' wanted mails, so a model that has learned from them knows it as wanted: that
