@@ -19,6 +19,9 @@ from milter.mail import header
 from milter.mail.folder import as_content
 from milter.spam.bundle import LABELS
 
+#: What the names of the owner's corrections begin with.
+FEEDBACK = "feedback/"
+
 
 class CorpusError(CoopError):
     """The corpus cannot be learned from; the text says why."""
@@ -26,24 +29,42 @@ class CorpusError(CoopError):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled mail. ``group`` is its theme: mails of one theme are siblings."""
+    """A labelled mail. ``group`` is its theme: mails of one theme are siblings.
+
+    ``latest``: no later day is believed of it, whatever its Date field says.
+    """
 
     name: str
     label: str
     language: str
     group: str
     content: bytes
+    latest: date | None = None
+
+    @property
+    def is_feedback(self) -> bool:
+        """Whether the owner filed it; the others are written ones of the corpus."""
+        return self.name.startswith(FEEDBACK)
+
+    @property
+    def writer(self) -> str:
+        """Who wrote it: the first part of the file's name."""
+        return Path(self.name).name.partition("-")[0]
 
     @property
     def day(self) -> date | None:
-        """The day in its Date field, if there is one that can be read."""
+        """The day of the mail, if it tells one that can be read."""
+        told = self._told_day()
+        return min(told, self.latest) if told and self.latest else told
+
+    def _told_day(self) -> date | None:
         for name, value in header.fields(self.content[: header.end_of_header(self.content)]):
             if name == b"date":
                 try:
                     return email.utils.parsedate_to_datetime(
                         value.decode("ascii", "replace")
                     ).date()
-                except ValueError:
+                except (ValueError, TypeError, IndexError, OverflowError):  # anybody wrote it
                     return None
         return None
 
@@ -75,10 +96,18 @@ def _read(path: Path, folder: Path) -> Example:
 
 def digest(examples: list[Example]) -> str:
     """SHA-256 over every mail with its label, whatever their order."""
-    lines = sorted(
-        f"{hashlib.sha256(example.content).hexdigest()} {example.label}" for example in examples
-    )
+    lines = sorted(mark(example) for example in examples)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def mark(example: Example) -> str:
+    """What tells a labelled mail from all others: the SHA-256 of its content, and its label."""
+    return f"{hashlib.sha256(example.content).hexdigest()} {example.label}"
+
+
+def from_feedback(examples: list[Example]) -> NDArray[np.bool_]:
+    """Which examples are corrections by the owner, (n,)."""
+    return np.array([example.is_feedback for example in examples], dtype=bool)
 
 
 def newest_day(examples: list[Example]) -> date:
@@ -98,6 +127,18 @@ def hard_share() -> float:
 
 
 def hard_cases(examples: list[Example]) -> NDArray[np.bool_]:
-    """Which examples, if wanted, are hard cases: ``genuine`` ones, and themes named in the mix."""
+    """Which examples, if wanted, are hard cases.
+
+    ``genuine`` ones, and those whose theme or writer is named in the mix.
+    """
     themes = {f"none/{theme}" for theme in _mix()["hard_themes"]}
-    return np.array([e.label == "genuine" or e.group in themes for e in examples])
+    writers = set(_mix()["hard_writers"])
+    return np.array(
+        [e.label == "genuine" or e.group in themes or e.writer in writers for e in examples]
+    )
+
+
+def wanted(examples: list[Example]) -> NDArray[np.bool_]:
+    """Which examples would be missed if they were held back: not ``fake``, and no spam or fraud."""
+    themes = {f"none/{theme}" for theme in _mix()["unwanted_themes"]}
+    return np.array([e.label != "fake" and e.group not in themes for e in examples])

@@ -1,7 +1,7 @@
-"""From tokens to numbers: a hashed bag of words, word pairs, asks, offers and signs.
+"""From tokens to numbers: a hashed bag of words, runs of words, asks, offers and signs.
 
 Each feature is a hash, so a published model spells out no word of anybody's mail. A word is hashed
-once (CRC-32, remembered); pairs and streams are made from word hashes by integer arithmetic on
+once (CRC-32, remembered); runs and streams are made from word hashes by integer arithmetic on
 whole arrays, which is what makes this quick.
 """
 
@@ -21,7 +21,7 @@ from milter.spam.tokens import Tokens
 VERSION = 2
 
 #: Number of features is 2 to this power: collisions are rare, weights stay small enough to share.
-BITS = 18
+BITS = 20
 SIZE = 1 << BITS
 
 #: Words after which a long mail is judged by its beginning, too (``views``).
@@ -30,12 +30,14 @@ HEADS = (60, 100, 150, 200)
 # Odd multipliers spread a 32-bit hash over its upper bits (Fibonacci hashing, Knuth 6.4); one a
 # stream. A word of the subject is a word of the mail, and another feature as well.
 _MIX = {"mail": 0x9E3779B1, "subject": 0x85EBCA77, "begin": 0x27D4EB2F, "mark": 0xC2B2AE3D}
-_PAIR = 0x165667B1
+_RUN = 0x165667B1
 # Long words count by their beginning too: German compounds and inflections share it.
 _BEGIN = 6
-# Weights against one word. A pair tells less than a word; an ask, an offer or a note tells more: a
-# mail has hundreds of words and a few of those. training/NOTES.md has what was tried.
-_PAIR_WEIGHT = 1.0
+# Words of the longest run that counts.
+_LONGEST = 3
+# Weights against one word. An ask, an offer or a sign tells more than a word, for a mail has
+# hundreds of words and a few of those. training/NOTES.md has what was tried.
+_RUN_WEIGHT = 1.0
 _MARK_WEIGHT = 1.5
 _SIGN_WEIGHT = 2.0
 # The least length of a mail's words: so few words are no evidence for anything.
@@ -49,7 +51,7 @@ _PLAIN = str.maketrans(
     dict(zip(_ACCENTED, _UNACCENTED, strict=True))
     | {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "œ": "oe"}
 )
-# Figures and names of sites are mute: they count in pairs ("_number_ weeks", "on _yoursite_") but
+# Figures and names of sites are mute: they count in runs ("_number_ weeks", "on _yoursite_") but
 # not by themselves, because how many sums and dates a mail has is a habit of its writer, and whose
 # sites it names cannot be told without its header. Their hashes are the numbers below this one.
 _MUTE = 16
@@ -67,7 +69,7 @@ _KINDS = {
 class Features:
     """One mail, or its beginning, as a sparse vector: ``ids`` (n,) below ``SIZE``, ``values`` (n,).
 
-    The part that is words and pairs has length 1, or less in the shortest of mails. ``at`` (n,)
+    The part that is words and runs has length 1, or less in the shortest of mails. ``at`` (n,)
     are the features' places among all those of the mail, for ``Named``.
     """
 
@@ -90,10 +92,11 @@ class Features:
 class Named:
     """All features of a mail, from which its views are made, and what they stand for.
 
-    Singles first, then pairs, then marks. ``places`` (m,) are those of words: of the body counted
-    from 1, of the subject from its end, -1 being the last. So a feature is there as soon as as many
-    of the body's words have been read, those of the subject from the beginning. A pair stands in
-    the place of its second word, a mark in that of its phrase's last.
+    Words and their beginnings first, then runs, then marks. ``places`` (m,) are those of words: of
+    the body counted from 1, of the subject from its end, -1 being the last. So a feature is there
+    as soon as as many of the body's words have been read, those of the subject from the beginning.
+    A run or a phrase stands in the place of its last word. ``lengths`` (words,): how many words
+    each feature has, 0 being the beginning of one.
     """
 
     tokens: Tokens
@@ -102,8 +105,7 @@ class Named:
     ids: NDArray[np.int64]
     weights: NDArray[np.float64]
     places: NDArray[np.int64]
-    begun: NDArray[np.bool_]
-    singles: int
+    lengths: NDArray[np.int64]
     words: int
 
     def upto(self, place: int) -> Features:
@@ -118,16 +120,10 @@ class Named:
         """What a feature stands for."""
         if at >= self.words:
             return self.marks[at - self.words]
-        last = self._word(at)
-        if at < self.singles:
-            return _begin(last) if self.begun[at] else last
-        return f"{self._word(at, 1)} {last}"
-
-    def _word(self, at: int, before: int = 0) -> str:
-        place = int(self.places[at])
-        if place < 0:
-            return self.tokens.subject[place - before]
-        return self.tokens.body[place - 1 - before]
+        place, length = int(self.places[at]), int(self.lengths[at])
+        words = self.tokens.subject if place < 0 else self.tokens.body
+        end = place % (len(words) + 1)
+        return " ".join(words[end - length : end]) if length else _begin(words[end - 1])
 
 
 _hashes: dict[str, int] = {}
@@ -174,9 +170,12 @@ def _spread(hashes: NDArray[np.uint32], stream: str) -> NDArray[np.uint32]:
     return mixed >> np.uint32(32 - BITS)
 
 
-def _pairs(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The hash of each word with its successor, (n - 1,)."""
-    return hashes[:-1] * np.uint32(_PAIR) + (hashes[1:] ^ np.uint32(0x5BD1E995))
+def _runs(hashes: NDArray[np.uint32], length: int) -> NDArray[np.uint32]:
+    """The hash of each run of ``length`` words, (n - length + 1,)."""
+    runs = hashes
+    for at in range(1, length):
+        runs = runs[:-1] * np.uint32(_RUN) + (hashes[at:] ^ np.uint32(0x5BD1E995))
+    return runs
 
 
 def features(tokens: Tokens) -> Features:
@@ -200,38 +199,38 @@ def views(tokens: Tokens) -> list[Features]:
 
 def _all(tokens: Tokens) -> Named:
     """All features of a mail, each once, where it stands first."""
-    singles, places, begun = _singles(tokens)
-    pairs, pair_places = _word_pairs(tokens)
     found = lexicon().find(tokens.subject, tokens.body)
     marks = _marks(tokens, found)
     mark_ids = _spread(np.array([_crc(name) for name, _, _ in marks], dtype=np.uint32), "mark")
+    groups = [_words(tokens), *(_all_runs(tokens, n) for n in range(2, _LONGEST + 1))]
+    lengths = np.concatenate([group.lengths for group in groups])
+    weights = np.where(lengths > 1, _RUN_WEIGHT, 1.0)
     return Named(
         tokens=tokens,
         found=found,
         marks=[name for name, _, _ in marks],
-        ids=np.concatenate([singles, pairs, mark_ids]).astype(np.int64),
-        weights=np.concatenate(
-            [
-                np.ones(len(singles)),
-                np.full(len(pairs), _PAIR_WEIGHT),
-                np.array([weight for _, weight, _ in marks], dtype=np.float64),
-            ]
-        ),
+        ids=np.concatenate([*(group.ids for group in groups), mark_ids]).astype(np.int64),
+        weights=np.append(weights, [weight for _, weight, _ in marks]),
         places=np.concatenate(
-            [places, pair_places, np.array([place for _, _, place in marks], dtype=np.int64)]
+            [*(group.places for group in groups), np.array([at for _, _, at in marks], np.int64)]
         ),
-        begun=begun,
-        singles=len(singles),
-        words=len(singles) + len(pairs),
+        lengths=lengths,
+        words=len(lengths),
     )
 
 
-def _singles(
-    tokens: Tokens,
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
-    """Ids and places of words and of their beginnings, and which of them are beginnings."""
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Features of one sort, each once, where it stands first; see ``Named``."""
+
+    ids: NDArray[np.uint32]
+    places: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def _words(tokens: Tokens) -> _Group:
+    """Words and the beginnings of long ones."""
     words = tokens.subject + tokens.body
-    places = _places(tokens)
     hashes, begins = _hash(words), _hash(words, _begins)
     said, long = np.flatnonzero(hashes >= _MUTE), np.flatnonzero(begins)
     titled = said[: np.searchsorted(said, len(tokens.subject))]
@@ -242,16 +241,21 @@ def _singles(
     ]
     distinct, first = np.unique(np.concatenate(ids), return_index=True)
     where = np.concatenate([said, titled, long])[first]
-    return distinct, places[where], first >= len(said) + len(titled)
+    whole = first < len(said) + len(titled)
+    return _Group(distinct, _places(tokens)[where], whole.astype(np.int64))
 
 
-def _word_pairs(tokens: Tokens) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Ids and places of pairs of words, of subject and body apart."""
-    subject, body = _hash(tokens.subject), _hash(tokens.body)
-    ids = [_spread(_pairs(subject), "subject"), _spread(_pairs(body), "mail")]
+def _all_runs(tokens: Tokens, length: int) -> _Group:
+    """Runs of words, of subject and body apart."""
+    title = len(tokens.subject)
+    ids = [
+        _spread(_runs(_hash(tokens.subject), length), "subject"),
+        _spread(_runs(_hash(tokens.body), length), "mail"),
+    ]
     distinct, first = np.unique(np.concatenate(ids), return_index=True)
     places = _places(tokens)
-    return distinct, np.concatenate([places[: len(subject)][1:], places[len(subject) :][1:]])[first]
+    ends = np.concatenate([places[:title][length - 1 :], places[title:][length - 1 :]])
+    return _Group(distinct, ends[first], np.full(len(distinct), length))
 
 
 def _places(tokens: Tokens) -> NDArray[np.int64]:

@@ -111,7 +111,7 @@ def _row(choice: Choice, examples: list[Example], seeds: int) -> list[str]:
     with choice.made():
         views = read_views([example.content for example in examples])
     themes = np.array([example.group for example in examples])
-    writers = np.array([Path(example.name).name.partition("-")[0] for example in examples])
+    writers = np.array([example.writer for example in examples])
     cells: list[str] = []
     for apart in (themes, writers):
         runs = [
