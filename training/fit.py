@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from milter.spam.bundle import LABELS, Thresholds
-from training.data import CorpusError, Example, hard_cases, hard_share
+from training.data import (
+    CorpusError,
+    Example,
+    from_feedback,
+    hard_cases,
+    hard_share,
+    wanted,
+)
+from training.jobs import Jobs, run
 from training.learner import ThemedRegression, softmax
 from training.vectorize import Views, read_views
+
+# Corrections of one cluster that count in full; of more, each counts less.
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,8 @@ class FitSettings:
     genuine_budget: float = 0.02
     # Words (subject and body) below which there is too little to go on.
     too_little: int = 4
+    # Like how many mails of the corpus one that the owner has filed counts.
+    feedback_weight: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,103 +95,195 @@ class Fitted:
 def fit(
     examples: list[Example],
     settings: FitSettings,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Fitted:
-    """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read.
+    """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read."""
+    views = read_views([example.content for example in examples], jobs, progress)
+    return fit_views(views, examples, settings, jobs)
+
+
+def fit_views(
+    views: Views, examples: list[Example], settings: FitSettings, jobs: Jobs = 1
+) -> Fitted:
+    """Learn from ``examples`` that have been read to ``views``.
+
+    Folds, calibration and thresholds are the written corpus' own, whatever the owner has filed:
+    corrections are the mails that a model was wrong about, no sample of the mail that comes in.
+    Those of one cluster stand in one fold, as the mails of one theme do.
+    """
+    lesson = _lesson(views, examples, settings)
+    whole, *folds = run(jobs, _learn, lesson, [_ALL, *range(settings.folds)])
+    logits = np.empty((len(examples), len(LABELS)))
+    for part in folds:
+        logits[part.fold.test] = part.unseen
+    written = np.flatnonzero(~from_feedback(examples))
+    base = [examples[i] for i in written.tolist()]
+    learner = _estimator(whole.fold, settings).calibrate(logits[written], lesson.labels[written])
+    out_of_fold = softmax(logits / learner.temperature_)
+    return Fitted(
+        learner=learner,
+        weights=whole.fold.weights,
+        scale=whole.fold.scale,
+        intercept=learner.intercept_,
+        temperature=learner.temperature_,
+        thresholds=thresholds(
+            out_of_fold[written], lesson.labels[written], wanted(base), hard_cases(base), settings
+        ),
+        out_of_fold=out_of_fold,
+        folds=tuple(part.fold for part in folds),
+    )
+
+
+# The number that stands for all mails instead of all but a fold's.
+_ALL = -1
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class _Lesson:
+    """What all folds share. ``first`` (n,) are the rows of the whole mails in ``views``.
+
+    ``themes`` (n,): a word counts that several of these have. The corpus' are its groups; of
+    corrections each is one by itself, as what its siblings share is just what is to be learned.
+    ``tests``: the mails of each fold.
+    """
+
+    views: Views
+    first: NDArray[np.int64]
+    labels: NDArray[np.str_]
+    themes: NDArray[np.str_]
+    weights: NDArray[np.float64]
+    tests: list[NDArray[np.int64]]
+    settings: FitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """A fold's model and the logits (m, 3) of its test."""
+
+    fold: Fold
+    unseen: NDArray[np.float64]
+
+
+def _lesson(views: Views, examples: list[Example], settings: FitSettings) -> _Lesson:
+    labels = np.array([example.label for example in examples])
+    groups = np.array([example.group for example in examples])
+    feedback = from_feedback(examples)
+    return _Lesson(
+        views=views,
+        first=views.first,
+        labels=labels,
+        themes=np.array([e.name if e.is_feedback else e.group for e in examples]),
+        weights=_weights(groups, feedback, settings),
+        tests=_tests(labels, groups, feedback, settings),
+        settings=settings,
+    )
+
+
+def _weights(
+    groups: NDArray[np.str_], feedback: NDArray[np.bool_], settings: FitSettings
+) -> NDArray[np.float64]:
+    """How much each mail counts, (n,): a theme by the root of its number of mails.
+
+    A correction counts like ``feedback_weight`` mails of the corpus; where many are alike, they
+    count by the root of their number, too, so that nobody rules a model by filing one text often.
+    """
+    _, theme, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(sizes[theme])
+    if feedback.any():
+        crowded = np.maximum(sizes[theme[feedback]] / _FEW, 1.0)
+        usual = weights[~feedback].mean() * settings.feedback_weight
+        weights[feedback] = usual / np.sqrt(crowded)
+    result: NDArray[np.float64] = weights
+    return result
+
+
+def _tests(
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    feedback: NDArray[np.bool_],
+    settings: FitSettings,
+) -> list[NDArray[np.int64]]:
+    """The mails of each fold, whole themes each.
+
+    Those of the corpus are the same whatever has been filed, so that two models can be compared;
+    which fold a cluster of corrections is in hangs on its name alone.
+    """
+    written, filed = np.flatnonzero(~feedback), np.flatnonzero(feedback)
+    labels, themes = labels[written], groups[written]
+    for label in LABELS:
+        number = len(set(themes[labels == label]))
+        if number < settings.folds:
+            raise CorpusError(f"label {label} has {number} themes; {settings.folds} are needed")
+    splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
+    fold = np.array([_fold_of(group, settings.folds) for group in groups[filed].tolist()], int)
+    return [
+        np.sort(np.concatenate([written[test], filed[fold == number]]))
+        for number, (_, test) in enumerate(splitter.split(labels, labels, themes))
+    ]
+
+
+def _fold_of(group: str, folds: int) -> int:
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4]) % folds
+
+
+def _learn(lesson: _Lesson, number: int) -> _Learned:
+    """A model that saw all mails but those of a fold, and its logits of these.
 
     Linear algebra runs in one thread: with several, sums come in another order each time, and the
     same corpus would not give the same octets.
     """
+    test = np.zeros(0, np.int64) if number == _ALL else lesson.tests[number]
+    seen = np.setdiff1d(np.arange(len(lesson.labels)), test, assume_unique=True)
     with threadpool_limits(1):
-        return _fit(examples, settings, jobs, progress)
-
-
-def _fit(
-    examples: list[Example],
-    settings: FitSettings,
-    jobs: int,
-    progress: Callable[[int], None] | None,
-) -> Fitted:
-    labels = np.array([example.label for example in examples])
-    groups = np.array([example.group for example in examples])
-    views = read_views([example.content for example in examples], jobs, progress)
-    logits, folds = _unseen_logits(views, labels, groups, settings, jobs)
-    model = _learner(settings).fit(views.whole, labels, groups).calibrate(logits, labels)
-    weights, scale = _quantised(model)
-    out_of_fold = softmax(logits / model.temperature_)
-    return Fitted(
-        learner=model,
-        weights=weights,
-        scale=scale,
-        intercept=model.intercept_,
-        temperature=model.temperature_,
-        thresholds=thresholds(out_of_fold, labels, hard_cases(examples), settings),
-        out_of_fold=out_of_fold,
-        folds=folds,
-    )
+        learner = _learner(lesson.settings).fit(
+            lesson.views.matrix[lesson.first[seen]],
+            lesson.labels[seen],
+            lesson.themes[seen],
+            lesson.weights[seen],
+        )
+        tested = lesson.views.of(test)
+        unseen = tested.worst(learner.decision_function(tested.matrix))
+    return _Learned(Fold(test, *_quantised(learner), learner.intercept_), unseen)
 
 
 def _learner(settings: FitSettings) -> ThemedRegression:
     return ThemedRegression(settings.strength, settings.themes, settings.seed)
 
 
-def _unseen_logits(
-    views: Views,
-    labels: NDArray[np.str_],
-    groups: NDArray[np.str_],
-    settings: FitSettings,
-    jobs: int,
-) -> tuple[NDArray[np.float64], tuple[Fold, ...]]:
-    """The logits (n, 3) of each mail by a model that saw no mail of its theme; those models."""
-    for label in LABELS:
-        themes = len(set(groups[labels == label]))
-        if themes < settings.folds:
-            raise CorpusError(f"label {label} has {themes} themes; {settings.folds} are needed")
-    splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    folds = list(splitter.split(labels, labels, groups))
-    whole = views.whole
-
-    def unseen(
-        seen: NDArray[np.int64], test: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], Fold]:
-        learner = _learner(settings).fit(whole[seen], labels[seen], groups[seen])
-        tested = views.of(test)
-        found = tested.worst(learner.decision_function(tested.matrix))
-        return found, Fold(test, *_quantised(learner), learner.intercept_)
-
-    parts = Parallel(n_jobs=jobs)(delayed(unseen)(*fold) for fold in folds)
-    logits = np.empty((len(labels), len(LABELS)))
-    for part, fold in parts:
-        logits[fold.test] = part
-    return logits, tuple(fold for _, fold in parts)
+def _estimator(fold: Fold, settings: FitSettings) -> ThemedRegression:
+    """scikit-learn's estimator with the coefficients of ``fold``."""
+    learner = _learner(settings)
+    learner.classes_ = np.array(LABELS)
+    learner.coef_ = fold.weights.T * fold.scale
+    learner.intercept_ = fold.intercept
+    return learner
 
 
 def _quantised(estimator: ThemedRegression) -> tuple[NDArray[np.int16], float]:
     """The coefficients as 16-bit steps, (SIZE, 3), and the size of a step.
 
-    The estimator gets the rounded ones back, so that the published model is the fitted one to the
-    last digit. The step is far below what a verdict could notice, and makes a bundle small.
+    The step is far below what a verdict could notice, and makes a bundle small.
     """
     step = float(np.abs(estimator.coef_).max()) / 32767
     weights = np.rint(estimator.coef_ / step).astype(np.int16)
-    estimator.coef_ = weights * step
     return np.ascontiguousarray(weights.T), step
 
 
 def thresholds(
     out_of_fold: NDArray[np.float64],
     labels: NDArray[np.str_],
+    wanted: NDArray[np.bool_],
     hard: NDArray[np.bool_],
     settings: FitSettings,
 ) -> Thresholds:
     """The least thresholds that keep within the budgets.
 
-    Judged by ``out_of_fold`` (n, 3), each mail by a model that saw none of its theme. Wanted is
-    all that is not ``fake``; ``hard`` (n,) marks the hard cases among them.
+    Judged by ``out_of_fold`` (n, 3), each mail by a model that saw none of its theme. ``wanted``
+    (n,) marks those that may not be called fake, ``hard`` (n,) the hard cases among them.
     """
     fake, genuine = (out_of_fold[:, LABELS.index(label)] for label in ("fake", "genuine"))
-    wanted, nothing = labels != "fake", labels == "none"
+    nothing = labels == "none"
     certain = _least(fake[wanted], hard[wanted], settings.budget)
     unsure = min(_least(fake[wanted], hard[wanted], settings.unsure_budget), certain)
     found = _least(genuine[nothing], hard[nothing], settings.genuine_budget)
@@ -188,27 +293,35 @@ def thresholds(
 def _least(scores: NDArray[np.float64], hard: NDArray[np.bool_], budget: float) -> float:
     """The least threshold (four decimals) that no more mails reach than ``budget`` allows.
 
-    ``scores`` (n,) of mails that should not reach it. Counted is the median bound of Clopper and
-    Pearson (1934) for everyday mails and hard cases, each by its share of real mail: below it, and
-    above it, the true rate lies with equal chance. Where there are too few mails to show that the
+    ``scores`` (n,) of mails that should not reach it; everyday mails and hard cases count by their
+    shares of real mail. Counted is the median bound of Clopper and Pearson (1934): the true rate
+    lies below it, or above it, with equal chance. Where there are too few mails to show that the
     budget is kept at all, the threshold is above all of them.
     """
     candidates = np.unique(np.append(np.floor(scores * 10_000) / 10_000, 0.0)) + 0.0001
-    share = hard_share()
-    rate = sum(
-        part * _median_rate(scores[kind], candidates)
-        for kind, part in ((hard, share), (~hard, 1 - share))
-    )
-    kept = np.flatnonzero(rate <= budget)
+    kept = np.flatnonzero(expected_rate(scores, hard, candidates) <= budget)
     return float(round(min(candidates[kept[0] if len(kept) else -1], 1.0), 4))
 
 
-def _median_rate(
-    scores: NDArray[np.float64], thresholds: NDArray[np.float64]
+def expected_rate(
+    scores: NDArray[np.float64], hard: NDArray[np.bool_], thresholds: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """For each threshold the median bound of the rate at which such mails reach it."""
-    if not len(scores):
-        return np.zeros(len(thresholds))
-    reached = len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left")
-    bound: NDArray[np.float64] = beta.ppf(0.5, reached + 1, np.maximum(len(scores) - reached, 1e-9))
+    """The share of real mail of this kind that reaches each threshold, as ``_least`` counts it."""
+    weights = _shares(hard)
+    order = np.argsort(scores)
+    above = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
+    reached = above[np.searchsorted(scores[order], thresholds, side="left")]
+    mails = 1 / np.dot(weights, weights)  # as many of equal weight would tell as much (Kish 1965)
+    bound: NDArray[np.float64] = beta.ppf(
+        0.5, reached * mails + 1, np.maximum((1 - reached) * mails, 1e-9)
+    )
     return bound
+
+
+def _shares(hard: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The weight of each mail, (n,), of 1 together: hard cases have their share of real mail."""
+    share = hard_share() if hard.any() and not hard.all() else float(hard.any())
+    weights: NDArray[np.float64] = np.where(
+        hard, share / max(hard.sum(), 1), (1 - share) / max((~hard).sum(), 1)
+    )
+    return weights

@@ -145,6 +145,7 @@ def test_names_of_the_subjects_words() -> None:
     tokens = Tokens(["a", "gardening", "question"], ["for", "us"], [], ["spaced"])
     assert named(features(tokens)) == {
         *("a", "gardening", "question", "a gardening", "gardening question", "garden-", "questi-"),
+        "a gardening question",
         *("for", "us", "for us", "note spaced"),
     }
 
