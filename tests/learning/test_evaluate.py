@@ -477,7 +477,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     corpus, models = write_corpus(root / "small"), root / "models"
     of_both = ["--corpus", str(corpus), "--jobs", "1"]
     assert main(["fit", *of_both, "--models", str(models)]) == 0
-    (bundle,) = models.iterdir()
+    (bundle,) = (path for path in models.iterdir() if path.is_dir())
     assert main(["publish", bundle.name, "--models", str(models)]) == 0
     report, page = root / "folds.json", root / "folds.html"
     assert main(["evaluate", *of_both, "--json", str(report), "--page", str(page)]) == 0

@@ -272,7 +272,7 @@ def test_the_command(
     corpus, models = write_corpus(tmp_path / "corpus"), tmp_path / "models"
     where = ["--corpus", str(corpus), "--models", str(models), "--jobs", "1"]
     assert main(["fit", *where]) == 0
-    (bundle,) = models.iterdir()
+    (bundle,) = (path for path in models.iterdir() if path.is_dir())
     assert main(["publish", bundle.name, "--models", str(models)]) == 0
     figures = tmp_path / "figures.json"
     assert main(["evaluate", *where, "--json", str(figures)]) == 0
