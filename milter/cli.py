@@ -15,6 +15,7 @@ from milter.errors import CoopError
 
 if TYPE_CHECKING:
     from milter.config import Settings
+    from milter.why import Answer
 
 #: Exit statuses: all well; something could not be read; the call or the settings are wrong.
 OK, INCOMPLETE, REFUSED = 0, 1, 2
@@ -63,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--explain", action="store_true", help="asks, offers and clues, for people")
     check.add_argument("--config", metavar="FILE", type=Path, help="settings (TOML)")
     check.set_defaults(run=_check)
+
+    why = commands.add_parser("why", help="what was done with one mail, and with its correction")
+    mail = why.add_mutually_exclusive_group(required=True)
+    mail.add_argument("message_id", metavar="MESSAGE-ID", nargs="?", help="as in the mail's header")
+    mail.add_argument("--mail", metavar="FILE", help="a copy of the mail instead, or -")
+    why.add_argument("--config", metavar="FILE", type=Path, help="the filter's settings (TOML)")
+    why.set_defaults(run=_why)
 
     config = commands.add_parser("config", help="print the settings with their defaults, explained")
     config.set_defaults(run=_config)
@@ -130,6 +138,31 @@ def _check(options: argparse.Namespace) -> int:
             status = INCOMPLETE
             print(f"coop-verdict: {printable(checked.source)}: {checked.fault}", file=sys.stderr)
     return status
+
+
+def _why(options: argparse.Namespace) -> int:
+    from milter import why
+    from milter.config import load
+    from milter.mail.folder import read_all
+    from milter.report import printable
+
+    settings = load(options.config)
+    if options.mail is None:
+        return _tell(why.by_message_id(settings, options.message_id))
+    status = OK
+    for found in read_all([options.mail]):
+        if found.fault:
+            status = INCOMPLETE
+            print(f"coop-verdict: {printable(found.source)}: {found.fault}", file=sys.stderr)
+        else:
+            status |= _tell(why.by_copy(settings, found.source, found.content))
+    return status
+
+
+def _tell(answer: Answer) -> int:
+    """Print what is known; it is incomplete where nothing is."""
+    print("\n".join(answer.lines))
+    return OK if answer.known else INCOMPLETE
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -153,6 +153,27 @@ class Header:
 
 
 @attrs.frozen
+class Journal:
+    """The index of what was seen: verdict and score a mail, so that corrections can be traced."""
+
+    enabled: bool = _setting(
+        True,
+        "Whether to keep it. A line holds keyed digests in place of Message-ID and body: no "
+        "content, no address.",
+    )
+    folder: Path = _setting(
+        Path("var/state"),
+        "Where it is kept, with its key. Give the whole path, so that coop-verdict why finds it "
+        "from anywhere.",
+    )
+    size: Octets = _setting(
+        67108864,
+        "Octets that it may take: 300 a mail, so 200000 mails. The older half goes when it is "
+        "full.",
+    )
+
+
+@attrs.frozen
 class Tls:
     """TLS, for hops that are not on one machine. On loopback it protects nothing."""
 
@@ -189,6 +210,7 @@ class Settings:
     limits: Limits = Limits()
     model: Model = Model()
     header: Header = Header()
+    journal: Journal = Journal()
     tls: Tls = Tls()
     log: Log = Log()
 

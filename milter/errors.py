@@ -3,6 +3,7 @@
     CoopError                     told to people as one line, never as a traceback
     ├── SettingsError             the settings cannot be used; holds every fault found
     ├── BundleError               a model bundle cannot be opened, or is not what it says
+    ├── JournalError              the index of seen mails, or the receipts, cannot be used
     ├── StartError                the filter cannot start: port in use, folder not writable
     └── NextHopError              the next hop failed us; temporary, the sender tries again
         └── NextHopUnsure         ... after our final dot: it may have the mail already
@@ -30,6 +31,10 @@ class SettingsError(CoopError):
 
 class BundleError(CoopError):
     """A model bundle that is missing, damaged, or made for another version."""
+
+
+class JournalError(CoopError):
+    """The index of seen mails cannot be read or written at a start, or the receipts not read."""
 
 
 class StartError(CoopError):

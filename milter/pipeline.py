@@ -2,7 +2,7 @@
 
 connection -> envelope -> exact octets (``milter.smtp``, which calls ``Pipeline`` with each mail)
 -> visible text -> tokens -> score -> verdict -> action -> header edit -> next hop -> reply
--> one journal line.
+-> one journal line, and one in the index of what was seen.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from time import perf_counter
 
 from milter import journal
 from milter.mail import header
+from milter.seen import Index
 from milter.smtp.content import Content
 from milter.smtp.envelope import Transaction
 from milter.smtp.next_hop import NextHop
@@ -38,12 +39,14 @@ class Pipeline:
     """Takes a mail from its last octet to its reply.
 
     ``bundle`` is asked anew for each mail, so that a model can be swapped between two of them;
-    ``deadline`` (seconds) bounds the judging; ``clues`` says whether X-Coop-Clues is wanted.
+    ``deadline`` (seconds) bounds the judging; ``clues`` says whether X-Coop-Clues is wanted;
+    ``index``, if any, is told of each mail that was judged.
     """
 
     bundle: Callable[[], Bundle]
     deadline: float
     clues: bool
+    index: Index | None = None
 
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
         """Judge, mark, hand on. The reply is the next hop's own."""
@@ -53,14 +56,20 @@ class Pipeline:
             log.error("mail %s has passed more than %d servers: a loop", mail.envelope.id, MAX_HOPS)
             return MAIL_LOOP
         judgement = judge_content(head, self.bundle(), self.deadline)
-        match action_for(judgement):
-            case Action.TAG:
-                fields = header_fields(judgement, self.clues)
-                marked, body = _marked(mail.content, head, fields)
-                del head  # nothing large stays in memory while the next hop takes the mail in
-                with closing(marked):
-                    pieces = chain(marked.pieces(), mail.content.pieces(body))
-                    reply = await next_hop.deliver(pieces)
+        digests = self.index.digests(head) if self.index else None
+        reply = None
+        try:
+            match action_for(judgement):
+                case Action.TAG:
+                    fields = header_fields(judgement, self.clues)
+                    marked, body = _marked(mail.content, head, fields)
+                    del head  # nothing large stays in memory while the next hop takes the mail in
+                    with closing(marked):
+                        pieces = chain(marked.pieces(), mail.content.pieces(body))
+                        reply = await next_hop.deliver(pieces)
+        finally:  # a delivery that broke off may have arrived
+            if self.index and digests:
+                self.index.record(mail.envelope.id, digests, judgement, reply)
         journal.record(mail, judgement, reply, (perf_counter() - start) * 1000)
         return reply
 

@@ -15,38 +15,19 @@ from typing import Any
 
 from milter import maildir, tls
 from milter.config import Settings
-from milter.errors import BundleError, NextHopError, StartError
+from milter.errors import NextHopError, StartError
+from milter.models import ModelInUse
 from milter.pipeline import Pipeline
+from milter.seen import Index
 from milter.smtp import reply
 from milter.smtp.endpoint import Endpoint
 from milter.smtp.next_hop import LmtpNextHop, NextHop, SmtpNextHop, Timeouts
 from milter.smtp.receiver import Receiver, ReceiverSettings
-from milter.spam.bundle import Bundle, open_models
 
 log = logging.getLogger(__name__)
 
 # What accept(2) fails with when something has run out.
 _USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Model:
-    """The model in use; asked for it before each mail, so that it can be swapped between two."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings.model
-        self._bundle = open_models(self._settings.folder, self._settings.version)
-
-    def __call__(self) -> Bundle:
-        return self._bundle
-
-    def reload(self) -> None:
-        """Open the bundle anew; one that cannot be used is refused, and the old one stays."""
-        try:
-            self._bundle = open_models(self._settings.folder, self._settings.version)
-        except BundleError as error:
-            log.error("the model stays %s: %s", self._bundle.version, error)
-        else:
-            log.info("model %s in use", self._bundle.version)
 
 
 class Server:
@@ -59,10 +40,12 @@ class Server:
                 f"[filter] next_hop: {settings.filter.next_hop} is where the filter itself "
                 "listens; name the listener behind it, usually 127.0.0.1:10026"
             )
-        self.model = Model(settings)
+        self.model = ModelInUse(settings.model)
         if not settings.filter.next_hop:
             maildir.prepare(settings.filter.maildir)
-        self._pipeline = Pipeline(self.model, settings.limits.judging, settings.header.clues)
+        kept = settings.journal
+        index = Index(kept.folder, kept.size) if kept.enabled else None
+        self._pipeline = Pipeline(self.model, settings.limits.judging, settings.header.clues, index)
         self._sessions: set[Receiver] = set()
         self._quiet_until = 0.0
         self._receiver_settings = ReceiverSettings(
@@ -81,7 +64,10 @@ class Server:
         self._next_hop_tls = tls.for_next_hop(settings)
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until SIGTERM or SIGINT; ``ready`` is called once mail can come. SIGHUP: reload."""
+        """Serve until SIGTERM or SIGINT; ``ready`` is called once mail can come. SIGHUP: reload.
+
+        A newly published model is taken over meanwhile (``milter.models``).
+        """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_fault)
         stop = asyncio.Event()
@@ -91,8 +77,10 @@ class Server:
         listener = await self._listen()
         await self._try_next_hop()
         gc.freeze()  # what lives from here on lives for ever: spare the collector the walk
+        watching = asyncio.create_task(self.model.watch())
         ready()
         await stop.wait()
+        watching.cancel()
         listener.close()
         await self._drain()
 

@@ -48,8 +48,9 @@ def send(port: int, octets: bytes = MAIL) -> None:
 
 
 def copied_models(folder: Path) -> Path:
+    """A copy without ``history``: there is no older bundle to start with instead."""
     models = folder / "models"
-    shutil.copytree(MODELS, models)
+    shutil.copytree(MODELS, models, ignore=shutil.ignore_patterns("history"))
     return models
 
 

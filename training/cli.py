@@ -93,7 +93,22 @@ def _parser() -> argparse.ArgumentParser:
     publish = commands.add_parser("publish", help="make a bundle the current one")
     publish.add_argument("version", help="its version: the name of its folder")
     _add_models(publish)
+    publish.add_argument(
+        "--keep",
+        metavar="N",
+        type=int,
+        default=10,
+        help="how many others stay, the newest (default: 10); the one in use before always does",
+    )
     publish.set_defaults(run=_publish)
+
+    rollback = commands.add_parser("rollback", help="make the bundle current that was it before")
+    _add_models(rollback)
+    rollback.set_defaults(run=_rollback)
+
+    listing = commands.add_parser("list", help="show the bundles, and which one is current")
+    _add_models(listing)
+    listing.set_defaults(run=_list)
     return parser
 
 
@@ -341,5 +356,34 @@ def _card(options: argparse.Namespace) -> None:
 def _publish(options: argparse.Namespace) -> None:
     from training.publish import publish
 
-    publish(options.models, options.version)
+    publish(options.models, options.version, options.keep)
     print(f"current: {options.version}")
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    from training.publish import rollback
+
+    print(f"current: {rollback(options.models)}")
+
+
+def _list(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.listing import listed
+
+    table = Table()
+    for name in ("bundle", "", "in use since (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for name in ("mails", "wanted called fake"):
+        table.add_column(name, justify="right")
+    bundles = listed(options.models)
+    for one in bundles:
+        wanted = f"{one.wanted[0]} of {one.wanted[1]}" if one.wanted else ""
+        when = one.when[:16].replace("T", " ")
+        state = f"{one.state} [red]unusable[/]".strip() if one.fault else one.state
+        table.add_row(one.version, state, when, str(one.mails or ""), wanted)
+    Console().print(table)
+    for one in bundles:
+        if one.fault:
+            print(one.fault)

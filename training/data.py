@@ -52,6 +52,11 @@ class Example:
         return Path(self.name).name.partition("-")[0]
 
     @property
+    def key(self) -> str:
+        """Of a correction, what it is known by."""
+        return self.name.rpartition("/")[2]
+
+    @property
     def day(self) -> date | None:
         """The day of the mail, if it tells one that can be read."""
         told = self._told_day()

@@ -14,6 +14,8 @@ from training.data import Example, digest, from_feedback, hard_cases, mark, want
 from training.evaluate.measure import rate, rounded
 
 _VERDICTS = (Verdict.FAKE, Verdict.UNSURE, Verdict.GENUINE, Verdict.NONE)
+#: Of a correction's key, as much as a manifest has.
+KNOWN = 16
 #: What a verdict is in ``verdicts``.
 LETTERS = {"fake": "f", "unsure": "u", "genuine": "g", "none": "n"}
 
@@ -36,7 +38,7 @@ def figures(
 
 def known_as(example: Example) -> str:
     """What a manifest calls a correction that was learned: the beginning of its key."""
-    return example.name.rpartition("/")[2][:16]
+    return example.key[:KNOWN]
 
 
 def in_order(examples: list[Example]) -> list[int]:

@@ -19,7 +19,8 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     A word that one theme alone uses tells the theme, not the label: such features are dropped.
     Inverse document frequency (Sparck Jones 1972) is folded into the coefficients, because
     w . (idf * x) = (w * idf) . x, so the published model is one array of weights. A theme counts
-    by the root of its number of mails, so that no large theme rules the rest.
+    by the root of its number of mails, so that no large theme rules the rest, unless ``fit`` is
+    told otherwise.
 
     ``strength``: inverse of the L2 penalty. ``themes``: in how many a feature must occur.
     Learned: ``classes_``, ``coef_`` (k, features), ``intercept_`` (k,), ``temperature_``.
@@ -31,9 +32,16 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.seed = seed
 
     def fit(
-        self, matrix: csr_matrix, labels: NDArray[np.str_], groups: NDArray[np.str_] | None = None
+        self,
+        matrix: csr_matrix,
+        labels: NDArray[np.str_],
+        groups: NDArray[np.str_] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> Self:
-        """Learn from mails (n, features), their labels (n,) and themes ``groups`` (n,)."""
+        """Learn from mails (n, features), their labels (n,) and themes ``groups`` (n,).
+
+        ``weights`` (n,): how much each mail counts beside the others; their unit is of no matter.
+        """
         mails, features = matrix.shape
         seen = (matrix != 0).astype(np.int64)
         names = np.arange(mails) if groups is None else groups
@@ -41,7 +49,7 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         kept = np.flatnonzero(_themes_of_each(seen, theme) >= min(self.themes, len(sizes)))
         frequency = np.asarray(seen.sum(axis=0)).ravel()[kept]
         idf = np.log((1 + mails) / (1 + frequency)) + 1
-        weight = 1 / np.sqrt(sizes[theme])
+        weight = 1 / np.sqrt(sizes[theme]) if weights is None else weights
         model = LogisticRegression(
             C=self.strength, class_weight="balanced", max_iter=5000, random_state=self.seed
         )

@@ -1,13 +1,17 @@
-"""A fitted model to a bundle on disk, and which bundle is the current one."""
+"""A fitted model to a bundle on disk, and which bundle is the current one.
+
+Whatever kills the writer between any two system calls, ``current`` names a whole bundle or what it
+named before, and the next writer clears away what was left. One writer at a time (``lock``).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
+import re
 import shutil
-import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -15,19 +19,30 @@ from typing import Any
 
 import numpy as np
 
+from milter.errors import BundleError
 from milter.spam import features, tokens
-from milter.spam.bundle import FORMAT, LABELS, arrays_to_bytes, open_bundle
+from milter.spam.bundle import FORMAT, LABELS, Bundle, arrays_to_bytes, folder_of, open_bundle
+from milter.spam.proof import open_proved
 from training.data import Example, digest, newest_day
+from training.durable import ASIDE, replace_file, sync_folder, write_file
 from training.figures import figures
 from training.fit import FitSettings, Fitted
+from training.history import Published, current, predecessor, trail, write_trail
+from training.lock import writing
 
+#: Bundles that are kept beside the current one: to go back to, and to compare with.
+KEEP = 10
+# What is to be removed has this beginning, so that it vanishes in one step.
+_REMOVED = ".old-"
+# What ``write_bundle`` calls a bundle; folders of other names are never removed.
+_OURS = re.compile(r"\d{4}\.\d\d\.\d\d-[0-9a-f]{7}")
 _LIBRARIES = ("numpy", "scikit-learn", "scipy", "joblib")
 
 
 def write_bundle(
     models: Path, fitted: Fitted, examples: list[Example], settings: FitSettings
 ) -> Path:
-    """Write ``models/<version>`` and return it; what is written is opened once to prove it.
+    """Write ``models/<version>`` and return it; what is written is opened once before it is placed.
 
     The version is the day of the newest mail and a digest of what decides a verdict. The same
     corpus, settings and libraries give the same octets.
@@ -47,15 +62,71 @@ def write_bundle(
         "bundle.json": _json(facts),
         "manifest.json": _json(_manifest(facts["version"], fitted, examples, settings)),
     }
-    return _place(models, facts["version"], files)
+    with writing(models):
+        _sweep(models)
+        aside = _write_aside(models, facts["version"], files)
+        assert _holds(open_bundle(aside), fitted), "what is read is not what was written"
+        return _place(aside, models / facts["version"])
 
 
-def publish(models: Path, version: str) -> None:
-    """Make a bundle the current one, in one step that no reader can see half done."""
-    open_bundle(models / version)
-    _write_durably(models / ".current.new", f"{version}\n".encode())
-    (models / ".current.new").rename(models / "current")
-    _sync_folder(models)
+def publish(models: Path, version: str, keep: int = KEEP) -> None:
+    """Prove a bundle and make it the current one, in one step that no reader can see half done.
+
+    Of the others ``keep`` stay, the newest. The one that was current before always does: a filter
+    may be opening it, and ``rollback`` goes there. Raises ``BundleError``, ``ModelsInUse``.
+    """
+    folder = folder_of(models, version)
+    _prove(folder)
+    with writing(models):
+        _sweep(models)
+        if folder.name != current(models):
+            _flip(models, [*trail(models), Published.now(folder.name)])
+        _prune(models, keep)
+
+
+def rollback(models: Path) -> str:
+    """Make the bundle current again that was it before; its version. Again: the one before that."""
+    if not models.is_dir():
+        raise BundleError(f"{models}: there is no such folder")
+    with writing(models):
+        lines = trail(models)
+        if len(lines) < 2:
+            raise BundleError(
+                f"{models}: nothing is known to have been in use before; "
+                "coop-train list shows what is there, coop-train publish VERSION takes it"
+            )
+        older = lines[-2].version
+        _prove(models / older)
+        _flip(models, [*lines[:-2], Published.now(older)])
+        return older
+
+
+def _prove(folder: Path) -> None:
+    version = open_proved(folder).version
+    if version != folder.name:
+        raise BundleError(f"{folder}: the bundle in there is {version}; give its folder that name")
+
+
+def _flip(models: Path, lines: list[Published]) -> None:
+    write_trail(models, lines)
+    replace_file(models / "current", f"{lines[-1].version}\n".encode())
+
+
+def _prune(models: Path, keep: int) -> None:
+    """Remove what is older than the newest ``keep`` bundles, the current one not counted."""
+    before = predecessor(models)
+    others = [path for path in _bundles(models) if path.name not in (current(models), before)]
+    others.sort(key=lambda path: ((path / "bundle.json").stat().st_mtime_ns, path.name))
+    spare = keep - 1 if before else keep
+    for path in others[: max(len(others) - max(spare, 0), 0)]:
+        _remove(path)
+
+
+def _bundles(models: Path) -> Iterator[Path]:
+    """The folders that ``write_bundle`` made."""
+    for path in models.iterdir():
+        if _OURS.fullmatch(path.name) and (path / "bundle.json").exists():
+            yield path
 
 
 def _facts(fitted: Fitted, settings: FitSettings, weights: bytes) -> dict[str, Any]:
@@ -88,36 +159,67 @@ def _json(value: object) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode("ascii")
 
 
-def _place(models: Path, version: str, files: dict[str, bytes]) -> Path:
-    """Write the files aside and move the folder into place: there is never half a bundle."""
-    models.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=models))
-    try:
-        for name, octets in files.items():
-            _write_durably(aside / name, octets)
-        aside.chmod(0o755)
-        _sync_folder(aside)
-        open_bundle(aside)
-        final = models / version
-        if final.exists():  # the same version: the same model, perhaps with damaged files
-            shutil.rmtree(final)
+def _holds(bundle: Bundle, fitted: Fitted) -> bool:
+    """Whether a bundle that was read back judges as the model that was fitted."""
+    return (
+        np.array_equal(bundle.weights, fitted.weights)
+        and np.array_equal(bundle.intercept, fitted.intercept)
+        and bundle.scale == fitted.scale
+        and bundle.temperature == fitted.temperature
+        and bundle.thresholds == fitted.thresholds
+    )
+
+
+def _write_aside(models: Path, version: str, files: dict[str, bytes]) -> Path:
+    aside = models / f"{ASIDE}{version}"
+    aside.mkdir()
+    for name, octets in files.items():
+        write_file(aside / name, octets)
+    aside.chmod(0o755)
+    sync_folder(aside)
+    return aside
+
+
+def _place(aside: Path, final: Path) -> Path:
+    """Move a whole bundle into place. A whole one of that name stays; a damaged one goes."""
+    if not final.exists():
         aside.rename(final)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    _sync_folder(models)
+    elif _is_whole(final):
+        _renew_manifest(aside, final)
+        shutil.rmtree(aside)
+    else:
+        removed = final.rename(final.with_name(f"{_REMOVED}{final.name}"))
+        aside.rename(final)
+        shutil.rmtree(removed)
+    sync_folder(final.parent)
     return final
 
 
-def _write_durably(path: Path, octets: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _is_whole(folder: Path) -> bool:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        open_bundle(folder)
+    except BundleError:
+        return False
+    return True
+
+
+def _renew_manifest(aside: Path, final: Path) -> None:
+    """The same model again, perhaps made with other libraries: its judgements stay untouched."""
+    if (aside / "bundle.json").read_bytes() != (final / "bundle.json").read_bytes():
+        raise BundleError(f"{final}: another model has this name; move it out of the way")
+    replace_file(final / "manifest.json", (aside / "manifest.json").read_bytes())
+
+
+def _sweep(models: Path) -> None:
+    """Clear away what a killed writer left; whoever holds the lock is the only one alive."""
+    for begins in (ASIDE, _REMOVED):
+        for path in [*models.glob(f"{begins}*"), *models.glob(f"*/{begins}*")]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a bundle: gone in one step, so that nobody sees half of it."""
+    shutil.rmtree(folder.rename(folder.with_name(f"{_REMOVED}{folder.name}")))

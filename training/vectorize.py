@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from milter.mail.text import read_text
-from milter.spam.features import SIZE, Features, views
+from milter.spam.features import SIZE, views
 from milter.spam.tokens import tokenize
 from milter.spam.verdict import most_fake
+from training.jobs import Jobs, run
 
 # Mails a job: large enough that handing them to another process does not cost more than the work.
 _BATCH = 50
@@ -31,9 +31,14 @@ class Views:
     mail: NDArray[np.int64]
 
     @property
+    def first(self) -> NDArray[np.int64]:
+        """The row of each whole mail, (n,)."""
+        return np.flatnonzero(np.diff(self.mail, prepend=-1))
+
+    @property
     def whole(self) -> csr_matrix:
         """The rows of the whole mails, (n, SIZE)."""
-        return self.matrix[np.flatnonzero(np.diff(self.mail, prepend=-1))]
+        return self.matrix[self.first]
 
     def of(self, mails: NDArray[np.int64]) -> Views:
         """The views of some of the mails, which are numbered anew in their order."""
@@ -45,37 +50,58 @@ class Views:
 
         That is how the filter judges (``milter.spam.verdict.judge``).
         """
+        if not len(logits):
+            return logits
         parts = np.split(logits, np.flatnonzero(np.diff(self.mail)) + 1)
         return np.stack([part[most_fake(part)] for part in parts])
 
 
 def read_views(
-    contents: Sequence[bytes], jobs: int = 1, progress: Callable[[int], None] | None = None
+    contents: Sequence[bytes], jobs: Jobs = 1, progress: Callable[[int], None] | None = None
 ) -> Views:
     """Read n mails (octets, CRLF lines).
 
-    ``jobs`` processes work side by side (joblib); ``progress`` is called with the number of mails
+    ``jobs`` work side by side (``training.jobs``); ``progress`` is called with the number of mails
     done after each batch.
     """
     batches = [contents[at : at + _BATCH] for at in range(0, len(contents), _BATCH)]
-    run = Parallel(n_jobs=jobs, return_as="generator")
-    mails: list[list[Features]] = []
-    for batch in run(delayed(_views)(batch) for batch in batches):
-        mails += batch
+    parts, done = [], 0
+    for part in run(jobs, _rows, None, batches):
+        parts.append(part)
+        done += len(part.views)
         if progress:
-            progress(len(mails))
-    counts = [len(mail) for mail in mails]
-    rows = [view for mail in mails for view in mail]
-    return Views(as_matrix(rows), np.repeat(np.arange(len(mails)), counts))
+            progress(done)
+    counts = np.concatenate([part.views for part in parts] or [np.zeros(0, np.int64)])
+    return Views(_as_matrix(parts), np.repeat(np.arange(len(counts)), counts))
 
 
-def _views(contents: Sequence[bytes]) -> list[list[Features]]:
-    return [views(tokenize(read_text(content))) for content in contents]
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The vectors of some mails, one behind the other: arrays alone, so that they travel light.
+
+    ``lengths`` (v,) of the views, ``views`` (mails,) how many of them each mail has.
+    """
+
+    ids: NDArray[np.int32]
+    values: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    views: NDArray[np.int64]
 
 
-def as_matrix(rows: Sequence[Features]) -> csr_matrix:
-    """Sparse vectors as the rows of a matrix (n, SIZE)."""
-    lengths = np.cumsum([0] + [len(row.ids) for row in rows])
-    ids: Any = np.concatenate([row.ids for row in rows]) if rows else []
-    values: Any = np.concatenate([row.values for row in rows]) if rows else []
-    return csr_matrix((values, ids, lengths), shape=(len(rows), SIZE))
+def _rows(_: None, contents: Sequence[bytes]) -> _Rows:
+    mails = [views(tokenize(read_text(content))) for content in contents]
+    rows = [row for mail in mails for row in mail]
+    return _Rows(
+        ids=np.concatenate([row.ids for row in rows]).astype(np.int32),
+        values=np.concatenate([row.values for row in rows]),
+        lengths=np.array([len(row.ids) for row in rows]),
+        views=np.array([len(mail) for mail in mails]),
+    )
+
+
+def _as_matrix(parts: Sequence[_Rows]) -> csr_matrix:
+    """All vectors as the rows of a matrix (v, SIZE)."""
+    lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
+    ids: Any = np.concatenate([part.ids for part in parts]) if parts else []
+    values: Any = np.concatenate([part.values for part in parts]) if parts else []
+    return csr_matrix((values, ids, np.cumsum(lengths)), shape=(len(lengths) - 1, SIZE))

@@ -16,8 +16,8 @@ from typing import BinaryIO
 # Octets of one mail that are read: only text is looked at, and that stands far in front of this.
 MAX_MAIL = 64 << 20
 
-# mbox's separator has a date behind the sender; a sentence that begins with "From " has none.
-_SEPARATOR = re.compile(rb"From [^\n]{0,200}?\d\d:\d\d[^\n]{0,30}?\b\d{4}\b|From - ")
+#: mbox's separator has a date behind the sender; a sentence that begins with "From " has none.
+SEPARATOR = re.compile(rb"From [^\n]{0,200}?\d\d:\d\d[^\n]{0,30}?\b\d{4}\b|From - ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +77,27 @@ def _read_file(path: Path) -> Iterator[Found]:
 
 def _read_stream(stream: BinaryIO, source: str, mbox_allowed: bool) -> Iterator[Found]:
     first = stream.readline(MAX_MAIL)
-    if mbox_allowed and _SEPARATOR.match(first):
-        for number, octets in enumerate(_split_mbox(stream), 1):
+    if mbox_allowed and SEPARATOR.match(first):
+        for number, octets in enumerate(split_mbox(stream), 1):
             yield Found(f"{source}#{number}", as_content(octets))
     else:
         yield Found(source, as_content(first + stream.read(MAX_MAIL - len(first))))
 
 
-def _split_mbox(stream: BinaryIO) -> Iterator[bytes]:
-    """The mails behind each separator line; it counts at the start and behind an empty line."""
+def split_mbox(stream: BinaryIO, most: int = MAX_MAIL) -> Iterator[bytes]:
+    """The mails behind each separator line; it counts at the start and behind an empty line.
+
+    ``stream`` stands behind the first one. Of a mail some ``most`` octets are read, then its end is
+    left out.
+    """
     lines: list[bytes] = []
     size = 0
     after_empty = False
-    while line := stream.readline(MAX_MAIL):
-        if after_empty and _SEPARATOR.match(line):
+    while line := stream.readline(most):
+        if after_empty and SEPARATOR.match(line):
             yield b"".join(lines)
             lines, size = [], 0
-        elif size < MAX_MAIL:
+        elif size < most:
             lines.append(line)
             size += len(line)
         after_empty = line in (b"\n", b"\r\n")

@@ -34,6 +34,20 @@ class TextPart:
     attached: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A part that is not split further: type, transfer encoding and file name as declared."""
+
+    kind: bytes
+    encoding: bytes
+    name: bytes
+    octets: bytes
+
+    def decoded(self) -> bytes:
+        """Its octets without their transfer encoding."""
+        return decoded(self.octets, self.encoding)
+
+
 @dataclass(slots=True)
 class _Entity:
     """The header fields of an entity (a mail or a part) that decide how it is read."""
@@ -42,6 +56,7 @@ class _Entity:
     parameters: dict[bytes, bytes] = field(default_factory=dict)
     encoding: bytes = b""
     attached: bool = False
+    disposition: bytes = b""
     typed: bool = False
 
     @classmethod
@@ -54,6 +69,7 @@ class _Entity:
                 entity.encoding = _without_comments(value[:MAX_PARAMETERS]).lower()
             elif name == b"content-disposition":
                 entity.attached = value[:10].lower() == b"attachment"
+                entity.disposition = value[:MAX_PARAMETERS]
         return entity
 
     def _content_type(self, value: bytes) -> None:
@@ -114,6 +130,11 @@ def text_parts(content: bytes) -> Iterator[TextPart]:
     yield from walk.entity(0, len(content), b"text/plain", 0, attached=False)
 
 
+def leaves(content: bytes) -> Iterator[Leaf]:
+    """All parts of a mail that hold no others, in order; an attached mail or a digest is one."""
+    yield from _Walk(content).leaves(0, len(content), 0)
+
+
 class _Walk:
     """One walk over one mail. Parts are ranges of its octets: nothing is copied but leaves."""
 
@@ -137,6 +158,23 @@ class _Walk:
             yield from self.entity(body, end, b"text/plain", depth + 1, attached=True)
         elif entity.kind.startswith(b"text/"):
             yield _text(entity, self._content[body : min(end, body + MAX_PART)])
+
+    def leaves(self, start: int, end: int, depth: int) -> Iterator[Leaf]:
+        """The leaves of what is between ``start`` and ``end``."""
+        self._parts_left -= 1
+        if self._parts_left < 0 or depth > MAX_DEPTH:
+            return
+        head_end, body = header.body_range(self._content, start, end)
+        entity = _Entity.read(self._content[start : min(head_end, start + MAX_HEADER)])
+        pieces: list[tuple[int, int]] = []
+        if entity.kind.startswith(b"multipart/") and entity.kind != b"multipart/digest":
+            pieces = self._pieces(entity.parameters.get(b"boundary", b""), body, end)
+        for one, other in pieces:
+            yield from self.leaves(one, other, depth + 1)
+        if not pieces:
+            placed = _parameters(entity.disposition.partition(b";")[2])
+            name = placed.get(b"filename") or entity.parameters.get(b"name", b"")
+            yield Leaf(entity.kind, entity.encoding, name, self._content[body:end])
 
     def _multipart(self, entity: _Entity, body: int, end: int, depth: int) -> Iterator[TextPart]:
         pieces = self._pieces(entity.parameters.get(b"boundary", b""), body, end)

@@ -4,6 +4,8 @@
     weights.npz     ``weights`` (SIZE, 3) int16, ``intercept`` (3,) float64, ``scale`` () float64
     manifest.json   how it was made and how it did; for people, not read here
 
+Beside the bundles, ``current`` names the one in use and ``history`` those that were it before.
+
 No pickle is ever opened (``allow_pickle=False``). What does not fit is refused with a sentence
 that says which file and why.
 """
@@ -77,13 +79,18 @@ def arrays_to_bytes(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 def open_models(models: Path, version: str = "current") -> Bundle:
     """Open a published bundle; ``current`` is a file in ``models`` that names a version."""
+    return open_bundle(folder_of(models, version))
+
+
+def folder_of(models: Path, version: str = "current") -> Path:
+    """The folder of a published bundle, which need not be there; raises ``BundleError``."""
     told_by = "[model] version"
     if version == "current":
         told_by = str(models / "current")
         version = _read(models / "current").decode("utf-8", "replace").strip()
     if not _VERSION.fullmatch(version):
         raise BundleError(f"{told_by}: {version[:80]!r} is not the name of a bundle")
-    return open_bundle(models / version)
+    return models / version
 
 
 def open_bundle(folder: Path) -> Bundle:

@@ -26,7 +26,7 @@ from harness.filter import RunningFilter, running_filter
 from harness.ports import free_port, listens, wait_until
 from smtp import rig
 from smtp.scripted_hop import ScriptedHop
-from spam.tiny import FAKE, write_models
+from spam.tiny import FAKE, NAME, write_bundle, write_models
 
 from milter.pipeline import Pipeline
 from milter.smtp.content import Content
@@ -217,8 +217,11 @@ def test_process(fault: Fault, tmp_path: Path) -> None:
     {
         "maildir full": maildir_full,
         "no descriptors": no_descriptors,
+        "journal broken": journal_broken,
         "model removed": model_cannot_be_opened,
         "model damaged": model_cannot_be_opened,
+        "model absurd": model_cannot_be_opened,
+        "model damaged at start": model_damaged_at_start,
         "sigterm between": sigterm_between,
         "sigterm within": sigterm_within,
         "sigterm late": sigterm_late,
@@ -253,6 +256,19 @@ def maildir_full(fault: Fault, folder: Path) -> None:
         assert fault["log"] in running.log
 
 
+def journal_broken(fault: Fault, folder: Path) -> None:
+    with running_filter(folder) as running:
+        shutil.rmtree(folder / "var/state")
+        (folder / "var/state").write_text("a file where a folder is needed")
+        for _ in range(3):
+            assert said(send(running)).startswith(fault["reply"])
+        assert len(running.mails()) == 3
+        assert running.log.count(fault["log"]) == 1
+        (folder / "var/state").unlink()
+        send(running)
+        assert "3 mails are missing" in running.log
+
+
 def no_descriptors(fault: Fault, folder: Path) -> None:
     with running_filter(folder) as running:
         open_now = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
@@ -274,12 +290,26 @@ def model_cannot_be_opened(fault: Fault, folder: Path) -> None:
     with running_filter(folder, f'[model]\nfolder = "{models}"\n') as running:
         if fault["process"] == "model removed":
             shutil.rmtree(models)
+        elif fault["process"] == "model damaged":
+            (models / NAME / "weights.npz").write_bytes(b"PK")
         else:
-            (models / "current").write_text("no-such-model\n")
-        running.process.send_signal(signal.SIGHUP)
+            all_fake = {"fake": 0.01, "unsure": 0.01, "genuine": 0.5}
+            write_bundle(models / "absurd", version="absurd", thresholds=all_fake)
+            (models / "current").write_text("absurd\n")
         wait_until(lambda: fault["log"] in running.log, "the refusal is logged")
         assert said(send(running)).startswith(fault["reply"])
         assert b"X-Coop-Verdict: fake" in running.mails()[0]
+        assert f"model={NAME}".encode() in running.mails()[0]
+
+
+def model_damaged_at_start(fault: Fault, folder: Path) -> None:
+    models = write_models(folder / "models")
+    (models / "history").write_text(f"{NAME}\nnewer\n")
+    (models / "current").write_text("newer\n")
+    with running_filter(folder, f'[model]\nfolder = "{models}"\n') as running:
+        assert fault["log"] in running.log
+        assert said(send(running)).startswith(fault["reply"])
+        assert f"model={NAME}".encode() in running.mails()[0]
 
 
 def sigterm_between(fault: Fault, folder: Path) -> None:

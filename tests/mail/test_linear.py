@@ -14,8 +14,9 @@ import pytest
 from mail.killers import HEADER, KILLERS, Killer, many_parts, nested_multiparts
 
 from milter.config import Limits
-from milter.mail.folder import _SEPARATOR
+from milter.mail.folder import SEPARATOR
 from milter.mail.header import with_fields
+from milter.mail.identity import folded_body, message_id
 from milter.mail.text import MAX_TEXT, read_text
 from milter.spam.tokens import Tokens, tokenize
 
@@ -59,6 +60,12 @@ def test_editing_is_linear(name: str) -> None:
     assert_linear(lambda c: with_fields(c, [FIELD]), HEADER[name], 10 * QUARTER_MEGABYTE)
 
 
+@pytest.mark.parametrize("name", KILLERS)
+def test_telling_a_mail_from_others_is_linear(name: str) -> None:
+    """It has no deadline either, and sees a megabyte at most."""
+    assert_linear(lambda c: (message_id(c), folded_body(c)), KILLERS[name], QUARTER_MEGABYTE)
+
+
 @pytest.mark.parametrize("name", HEADER)
 def test_editing_needs_little_memory(name: str) -> None:
     content = HEADER[name](QUARTER_MEGABYTE)
@@ -72,7 +79,7 @@ def test_editing_needs_little_memory(name: str) -> None:
 
 
 def test_an_mbox_separator_is_linear() -> None:
-    assert_linear(_SEPARATOR.match, lambda n: b"From " + b"00:00 " * (n // 6), 6_000)
+    assert_linear(SEPARATOR.match, lambda n: b"From " + b"00:00 " * (n // 6), 6_000)
 
 
 def test_a_thousand_nested_multiparts() -> None:

@@ -1,0 +1,99 @@
+"""A mail on its way through the rules, and what the rules ask it about its sender."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from milter.mail import header
+from milter.mail.mime import MAX_HEADER
+from training.feedback.mails import Fate, FeedbackMail, Outcome, Reason
+
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"|\([^()]*+\)')
+_ADDRESS = re.compile(rb"([^\s<>@,;:]+)@([A-Za-z0-9.\-\x80-\xff]*[A-Za-z0-9\x80-\xff])")
+# Octets of an address field that are looked at.
+_MOST = 20000
+# Second labels below which anybody can register a name: example.co.uk, example.com.au.
+_GENERIC = frozenset("ac co com edu gob gouv gov gv ltd me mil ne net nom or org plc sch".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mail that could be learned, with what it is compared by (``near.shingles``)."""
+
+    mail: FeedbackMail
+    shingles: frozenset[int]
+
+    def fate(self, outcome: Outcome, reason: Reason = "") -> Fate:
+        """What became of it."""
+        mail = self.mail
+        return Fate(mail.key, mail.message_id, mail.label, mail.source, outcome, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who a mail is from and who else has part in it, by its header (nothing is verified).
+
+    ``sender``: address in lower case. ``sites``: of all in From, To and Cc. ``answer``: whether it
+    goes on with a conversation. ``listed``: whether a list sent it on.
+    """
+
+    sender: str
+    sites: frozenset[str]
+    answer: bool
+    listed: bool
+
+    @property
+    def domain(self) -> str:
+        """The domain of the sender's address."""
+        return self.sender.rpartition("@")[2]
+
+
+def parties(content: bytes) -> Parties:
+    """Read the header of a mail."""
+    end, _ = header.body_range(content, 0, len(content))
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in header.fields(content[: min(end, MAX_HEADER)]):
+        found.setdefault(name, []).append(value[:_MOST])
+    senders = _addresses(found.get(b"from", []))
+    others = _addresses([*found.get(b"to", []), *found.get(b"cc", [])])
+    references = found.get(b"in-reply-to", []) + found.get(b"references", [])
+    return Parties(
+        sender=senders[0] if senders else "",
+        sites=frozenset(site(address.rpartition("@")[2]) for address in senders + others),
+        answer=any(references),
+        listed=any(found.get(b"list-id", [])),
+    )
+
+
+def _addresses(values: list[bytes]) -> list[str]:
+    """The addresses in fields, not those in names and comments: anybody can write these."""
+    bare = b", ".join(_QUOTED.sub(b" ", value) for value in values)
+    return [
+        f"{local.decode('utf-8', 'replace')}@{domain.decode('utf-8', 'replace')}".lower()
+        for local, domain in _ADDRESS.findall(bare)
+    ]
+
+
+def site(domain: str) -> str:
+    """The part of a domain that somebody registered: ``example.co.uk`` of ``a.b.example.co.uk``.
+
+    By rule of thumb: the list of all such endings changes weekly, and an error here only counts
+    two senders as one.
+    """
+    labels = domain.split(".")
+    generic = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _GENERIC
+    return ".".join(labels[-3 if generic else -2 :])
+
+
+def belongs(address: str, names: tuple[str, ...]) -> bool:
+    """Whether an address is one of ``names``: addresses, or domains with all below them."""
+    domain = address.rpartition("@")[2]
+    for name in names:
+        wanted = name.strip().lower()
+        if address and wanted == address:
+            return True
+        wanted = wanted.removeprefix("@")
+        if domain and f".{domain}".endswith(f".{wanted}"):
+            return True
+    return False
