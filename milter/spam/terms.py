@@ -13,7 +13,6 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 ASKS = (
@@ -81,10 +80,6 @@ class _Step:
     beginnings: tuple[str, ...]
     reach: int
 
-    def fits(self, word: str) -> bool:
-        """Whether ``word`` may stand here."""
-        return word in self.exact or (bool(self.beginnings) and word.startswith(self.beginnings))
-
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
@@ -98,9 +93,13 @@ class _Phrase:
         if step == len(self.rest):
             return at
         wanted = self.rest[step]
+        exact, beginnings = wanted.exact, wanted.beginnings
         for place in range(at, min(at + wanted.reach + 1, len(words))):
-            if wanted.fits(words[place]) and (end := self.end(words, place + 1, step + 1)):
-                return end
+            word = words[place]
+            if word in exact or (beginnings and word.startswith(beginnings)):
+                end = self.end(words, place + 1, step + 1)
+                if end:
+                    return end
         return 0
 
 
@@ -138,9 +137,13 @@ class Lexicon:
         ends: dict[tuple[str, str], int] = {}
         for words in streams:
             for at, begun in enumerate(map(self._begun_by, words), 1):
-                if begun:
-                    after = words[at] if at < len(words) else ""
-                    for phrase in chain(begun.then.get(after, ()), begun.else_):
+                if begun is None:
+                    continue
+                for phrase in begun.else_:
+                    if phrase.meaning not in ends and (end := phrase.end(words, at)):
+                        ends[phrase.meaning] = end
+                if at < len(words):
+                    for phrase in begun.then.get(words[at], ()):
                         if phrase.meaning not in ends and (end := phrase.end(words, at)):
                             ends[phrase.meaning] = end
         return Found(ends)

@@ -99,6 +99,7 @@ class _Chunk:
 
     words: tuple[str, ...]
     plain: Plain
+    odd: bool
 
 
 _chunks: dict[str, _Chunk] = {}
@@ -133,7 +134,8 @@ def _read(text: str) -> tuple[list[str], list[str], bool]:
     chunks = text[:_MAX_TEXT].split(maxsplit=_MAX_CHUNKS)
     read = [_chunks.get(chunk) or _chunk(chunk) for chunk in chunks[:_MAX_CHUNKS]]
     found = [word for chunk in read for word in chunk.words]
-    homoglyphs = _disguised(read)
+    odd = [chunk.plain for chunk in read if chunk.odd]
+    homoglyphs = _disguised(odd)
     if homoglyphs:
         found = [in_latin(word) for word in found]
     spaced = _set_apart(found)
@@ -143,27 +145,28 @@ def _read(text: str) -> tuple[list[str], list[str], bool]:
         spaced = joined != whole
         found = [word for chunk in joined.split() for word in _words(chunk)]
     found = _joined(found)
-    invisible = sum(chunk.plain.invisible for chunk in read)
+    invisible = sum(chunk.invisible for chunk in odd)
     longer = len(found) > MAX_WORDS or len(chunks) > _MAX_CHUNKS or len(text) > _MAX_TEXT
     return found[:MAX_WORDS], notes(invisible, homoglyphs, spaced), longer
 
 
-def _disguised(read: list[_Chunk]) -> bool:
+def _disguised(odd: list[Plain]) -> bool:
     """Whether letters of other scripts stand for Latin ones.
 
     A word that mixes scripts shows it, and so do several words of nothing but look-alikes where no
     word is written in another script in earnest.
     """
-    if any(chunk.plain.homoglyphs for chunk in read):
+    if any(chunk.homoglyphs for chunk in odd):
         return True
-    lookalikes = sum(chunk.plain.lookalikes for chunk in read)
-    return lookalikes >= _LOOKALIKES and not any(chunk.plain.foreign for chunk in read)
+    lookalikes = sum(chunk.lookalikes for chunk in odd)
+    return lookalikes >= _LOOKALIKES and not any(chunk.foreign for chunk in odd)
 
 
 def _chunk(text: str) -> _Chunk:
     """Read a chunk that was not seen before, and remember it: mails are made of the same few."""
     seen = plain(text)
-    chunk = _Chunk(tuple(_words(seen.text)), seen)
+    odd = bool(seen.invisible or seen.homoglyphs or seen.lookalikes or seen.foreign)
+    chunk = _Chunk(tuple(_words(seen.text)), seen, odd)
     if len(text) <= _MEMORABLE:
         if len(_chunks) >= _REMEMBERED:
             _chunks.clear()
@@ -187,28 +190,34 @@ def _words(chunk: str) -> list[str]:
 
 def _set_apart(found: list[str]) -> bool:
     """Whether there is a word whose letters stand apart: a run of words of one letter."""
-    run = 0
-    for word in found:
-        run = run + 1 if len(word) == 1 and word.isalpha() else 0
-        if run == _RUN:
-            return True
-    return False
+    single = [at for at, word in enumerate(found) if len(word) == 1 and word.isalpha()]
+    return any(
+        last - first == _RUN - 1 for first, last in zip(single, single[_RUN - 1 :], strict=False)
+    )
 
 
 def _joined(found: list[str]) -> list[str]:
     """The words with sums and shares whose halves stand apart made one, and no signs alone."""
-    if _FIGURES.isdisjoint(found):
-        return [word for word in found if word not in _SIGNS]
+    if not _FIGURES.isdisjoint(found):
+        found = _with_sums(found)
+    if not _SIGNS.isdisjoint(found):
+        found = [word for word in found if word not in _SIGNS]
+    return found
+
+
+def _with_sums(found: list[str]) -> list[str]:
     joined: list[str] = []
+    before = ""
     for word in found:
-        before = joined[-1] if joined else ""
-        if {before, word} & _FIGURES and {before, word} & _CURRENCIES:
-            joined[-1] = "_money_"
+        sum_of = word if before in _FIGURES else before if word in _FIGURES else ""
+        if sum_of in _CURRENCIES:
+            joined[-1] = word = "_money_"
         elif before in _FIGURES and word in _PERCENT:
-            joined[-1] = "_percent_"
+            joined[-1] = word = "_percent_"
         else:
             joined.append(word)
-    return [word for word in joined if word not in _SIGNS]
+        before = word
+    return joined
 
 
 def _named(found: list[str], names: dict[str, str]) -> list[str]:

@@ -74,10 +74,11 @@ def judge(tokens: Tokens, bundle: Bundle) -> Judgement:
     if tokens.count < bundle.too_little:
         return unscored(Reason.TOO_LITTLE_TEXT, bundle.version)
     views = f.views(tokens)
-    shares = [contributions(view, bundle) for view in views]
-    logits = np.stack([parts.sum(axis=0) for parts in shares]) + bundle.intercept
+    weights = bundle.weights[views[0].named.ids].astype(np.float64) * bundle.scale
+    logits = np.stack([view.values @ weights[view.at] for view in views]) + bundle.intercept
     worst = most_fake(logits)
-    vector, parts = views[worst], shares[worst]
+    vector = views[worst]
+    parts = weights[vector.at] * vector.values[:, np.newaxis]
     score = probabilities(logits[worst], bundle.temperature)
     return Judgement(
         verdict=decide(score, bundle.thresholds),
@@ -87,13 +88,6 @@ def judge(tokens: Tokens, bundle: Bundle) -> Judgement:
         offers=vector.found.offers,
         clues=_clues(vector, parts / bundle.temperature),
     )
-
-
-def contributions(vector: f.Features, bundle: Bundle) -> NDArray[np.float64]:
-    """What each feature adds to each label's log-odds before calibration, (n, 3)."""
-    weights = bundle.weights[vector.ids].astype(np.float64) * bundle.scale
-    parts: NDArray[np.float64] = weights * vector.values[:, np.newaxis]
-    return parts
 
 
 def most_fake(logits: NDArray[np.float64]) -> int:

@@ -32,7 +32,7 @@ from milter.smtp import xforward
 from milter.smtp.command import Address, Command
 from milter.smtp.data import DataDecoder, DataEncoder, encode
 from milter.smtp.reply import MAX_REPLY_LINE, MAX_REPLY_LINES, Reply, ReplyReader
-from milter.spam.features import SIZE, features
+from milter.spam.features import SIZE, views
 from milter.spam.tokens import MAX_WORDS, Tokens, tokenize
 
 END = b"\r\n.\r\n"
@@ -379,16 +379,19 @@ def text(octets: bytes) -> None:
         mail = read_text(content)
         assert mail.readable in (True, False)
         tokens = tokenize(mail)
-        found = features(tokens)
+        found, *heads = views(tokens)
     assert len(mail.subject) <= _SUBJECT
-    assert len(mail.body) + len(mail.quoted) <= MAX_TEXT + 1
+    assert len(mail.body) + len(mail.quoted) + len(mail.signature) <= MAX_TEXT + 2
     assert len(mail.hidden) <= MAX_TEXT
     _words(tokens)
     assert found.ids.dtype == np.int64
     assert len(found.ids) == len(found.values)
-    assert len(found.ids) <= 7 * MAX_WORDS
+    # of the subject each word, its beginning, itself again, two runs; of the body all but the third
+    assert len(found.ids) <= 9 * MAX_WORDS + 100
     assert not len(found.ids) or (found.ids.min() >= 0 and found.ids.max() < SIZE)
     assert all(math.isfinite(value) and value > 0 for value in found.values)
+    assert all(set(head.ids.tolist()) <= set(found.ids.tolist()) for head in heads)
+    assert all(found.name(number) for number in range(len(found.ids)))
     for part in itertools.islice(mime.text_parts(content), mime.MAX_PARTS + 1):
         assert len(part.octets) <= mime.MAX_PART
         assert part.charset.isascii()
@@ -406,7 +409,7 @@ def _kept(tokens: Tokens) -> None:
 
 
 def _words(tokens: Tokens) -> None:
-    for stream in (tokens.subject, tokens.body, tokens.quoted):
+    for stream in (tokens.subject, tokens.body, tokens.quoted, tokens.signature):
         assert len(stream) <= MAX_WORDS
         for word in stream:
             assert word
