@@ -59,6 +59,7 @@ verify    unix  -       -       n       -       1       verify
 proxymap  unix  -       -       n       -       -       proxymap
 smtp      unix  -       -       n       -       -       smtp
 relay     unix  -       -       n       -       -       smtp
+lmtp      unix  -       -       n       -       -       lmtp
 showq     unix  n       -       n       -       -       showq
 error     unix  -       -       n       -       -       error
 retry     unix  -       -       n       -       -       error
@@ -108,16 +109,19 @@ def need(program: str, package: str) -> None:
 
 
 @contextmanager
-def running_postfix(arrangement: str, defaults_behind: bool = False) -> Iterator[Postfix]:
+def running_postfix(
+    arrangement: str, defaults_behind: bool = False, lmtp: int = 0
+) -> Iterator[Postfix]:
     """Postfix set up with the files of ``deploy/postfix`` for one arrangement.
 
     ``defaults_behind``: without what these set against smuggled mails at the listener behind.
+    ``lmtp``: the port of who keeps the mailboxes; 0: Postfix does, in one for all.
     """
     need("postfix", "postfix")
     run = Path(tempfile.mkdtemp(prefix="coop-postfix-"))
     postfix = Postfix(free_port(), free_port(), free_port(), run)
     try:
-        _write(postfix, arrangement, defaults_behind)
+        _write(postfix, arrangement, defaults_behind, lmtp)
         _postfix(run, "start")
         wait_until(lambda: listens(postfix.port) and listens(postfix.behind_port), "Postfix up")
         yield postfix
@@ -126,7 +130,7 @@ def running_postfix(arrangement: str, defaults_behind: bool = False) -> Iterator
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _write(postfix: Postfix, arrangement: str, defaults_behind: bool) -> None:
+def _write(postfix: Postfix, arrangement: str, defaults_behind: bool, lmtp: int) -> None:
     run = postfix.run
     run.chmod(0o755)  # the delivery agent runs as nobody and must get through
     for name in ("etc", "queue", "data", "mail"):
@@ -135,6 +139,8 @@ def _write(postfix: Postfix, arrangement: str, defaults_behind: bool) -> None:
     os.chown(run / "mail", _NOBODY, _NOBODY)
     main = _MAIN.format(run=run, nobody=_NOBODY)
     master = _MASTER + _with_ports((DEPLOY / f"{arrangement}.master.cf").read_text(), postfix)
+    if lmtp:
+        main += f"virtual_transport = lmtp:inet:127.0.0.1:{lmtp}\n"
     if arrangement == "after-queue":
         main += _with_ports((DEPLOY / "after-queue.main.cf").read_text(), postfix)
         master += f"127.0.0.1:{postfix.port} inet n - n - - smtpd\n"

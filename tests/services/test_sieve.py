@@ -33,11 +33,11 @@ def folder_for_nobody() -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("verdict", "folder"),
     [
-        ("X-Coop-Verdict: fake; score=0.97; model=x\n", "Fake-Kooperation"),
-        ("X-Coop-Verdict: fake\n", "Fake-Kooperation"),
+        ("X-Coop-Verdict: fake; score=0.97; model=x\n", "Pitches"),
+        ("X-Coop-Verdict: fake\n", "Pitches"),
         (
             "X-Coop-Verdict: fake; asks=link,publication,mention,review;\n offers=link\n",
-            "Fake-Kooperation",
+            "Pitches",
         ),
         ("X-Coop-Verdict: unsure; score=0.80\n", "INBOX"),
         ("X-Coop-Verdict: none; score=0.01\n", "INBOX"),
