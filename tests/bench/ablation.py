@@ -64,9 +64,9 @@ def _choice(name: str, **changed: Any) -> Choice:
 
 CHOICES = [
     _choice("as it is"),
-    _choice("no word pairs", _PAIR_WEIGHT=1e-9),
-    _choice("pairs at .5", _PAIR_WEIGHT=0.5),
-    _choice("pairs at 1.5", _PAIR_WEIGHT=1.5),
+    _choice("no runs of words", _RUN_WEIGHT=1e-9),
+    _choice("runs of two words at most", _LONGEST=2),
+    _choice("runs of four words, too", _LONGEST=4),
     _choice("no asks, offers, notes", _MARK_WEIGHT=1e-9),
     _choice("asks, offers, notes at 3", _MARK_WEIGHT=3.0),
     _choice("no signs", _SIGN_WEIGHT=1e-9),
@@ -74,7 +74,6 @@ CHOICES = [
     _choice("signs at 3", _SIGN_WEIGHT=3.0),
     _choice("no beginnings of words", _BEGIN=99),
     _choice("beginnings of 4 letters", _BEGIN=4),
-    _choice("beginnings of 5 letters", _BEGIN=5),
     _choice("beginnings of 8 letters", _BEGIN=8),
     _choice("figures count", _KINDS={}),
     _choice("links are mute, too", _KINDS=features._KINDS | {"_url_": 7, "_address_": 8}),
