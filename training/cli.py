@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from milter.errors import CoopError
 
 if TYPE_CHECKING:
+    from training.jobs import Jobs
     from training.plan import Row
+    from training.retrain import Retrained
 
 _ROOT = Path(__file__).resolve().parent
-OK, MISSING, REFUSED = 0, 1, 2
+OK, MISSING, REFUSED, HELD_BACK = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--out", metavar="FILE", type=Path, help="default: README.md of the bundles")
     card.set_defaults(run=_card)
 
+    retrain = commands.add_parser(
+        "retrain",
+        help="learn from the owner's feedback folders, and publish what is no worse",
+        description="Collects the feedback, fits a candidate on it and the corpus, compares it "
+        "with the model in use, and publishes it unless the gate refuses it (status 3; the old "
+        "model stays). Every mail gets a receipt.",
+    )
+    _add_retrain(retrain)
+    retrain.set_defaults(run=_retrain)
+
     publish = commands.add_parser("publish", help="make a bundle the current one")
     publish.add_argument("version", help="its version: the name of its folder")
     _add_models(publish)
@@ -123,6 +135,36 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     parser.add_argument("--model", metavar="VERSION", help="judge by this one (default: current)")
     _add_jobs(parser)
+
+
+def _add_retrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--feedback",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="folders of mails: a Maildir with subfolders, mbox or .eml files, also by user",
+    )
+    _add_models(parser)
+    _add_corpus(parser)
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file whose table [feedback] has settings"
+    )
+    parser.add_argument(
+        "--if-changed", action="store_true", help="do nothing if nothing has changed since"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also learn as fake what is of several parties or from an own domain",
+    )
+    _add_jobs(parser)
+    parser.add_argument(
+        "--cluster", metavar="URL", help="work on this Dask cluster (tcp://scheduler:8786)"
+    )
+    parser.add_argument("--report", metavar="FILE", type=Path, help="write an HTML page")
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
@@ -351,6 +393,79 @@ def _card(options: argparse.Namespace) -> None:
     out = options.out or options.models / "README.md"
     out.write_text(text, encoding="utf-8")
     print(f"written: {out}")
+
+
+def _retrain(options: argparse.Namespace) -> int:
+    from training.feedback import settings
+    from training.retrain import Order, retrain
+
+    if options.report and not options.report.parent.is_dir():
+        raise CoopError(f"{options.report}: there is no folder to write the page into")
+    with _staged() as progress, _jobs(options) as jobs:
+        order = Order(
+            folders=options.feedback,
+            models=options.models,
+            corpus=options.corpus,
+            feedback=settings.load(options.config),
+            if_changed=options.if_changed,
+            force=options.force,
+            jobs=jobs,
+        )
+        found = retrain(order, progress)
+    _print_retrained(found)
+    if options.report:
+        from training.report_retrain import page
+
+        options.report.write_text(page(found), encoding="utf-8")
+    return HELD_BACK if found.refusals else OK
+
+
+@contextmanager
+def _jobs(options: argparse.Namespace) -> Iterator[Jobs]:
+    """Processes of this machine, or the cluster that was named."""
+    if not options.cluster:
+        yield options.jobs
+        return
+    from training.jobs import open_cluster
+
+    with open_cluster(options.cluster) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _staged() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for each stage; what it gives is told stage, how much is done, and of what."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            # Of a stage that is one step nobody knows how far it is: its bar moves to and fro.
+            known = total if total > 1 or done else None
+            progress.update(tasks[stage], completed=done, total=known)
+
+        yield advance
+
+
+def _print_retrained(found: Retrained) -> None:
+    """How it ended and what became of the mails; refusals are for standard error."""
+    from training.report_retrain import by_fate, headline
+
+    for note in found.notes:
+        print(f"coop-train: {note}", file=sys.stderr)
+    for outcome, reason, mails in by_fate(found.fates):
+        print(f"{mails:6} {outcome}{f': {reason}' if reason else ''}")
+    if found.trial:
+        for check in found.trial.checks:
+            print(f"{'passed' if check.passed else 'REFUSED'}: {check.about}. {check.told}")
+    print(headline(found))
+    for refusal in found.refusals:
+        print(f"coop-train: refused: {refusal}", file=sys.stderr)
 
 
 def _publish(options: argparse.Namespace) -> None:

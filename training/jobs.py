@@ -7,6 +7,7 @@ made of them has the same octets with one process, with eight, and on a cluster.
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from milter.errors import CoopError
 
@@ -53,28 +56,36 @@ def run(
     function: Callable[[Shared, Part], Result],
     shared: Shared,
     parts: Sequence[Part],
+    threads: bool = False,
 ) -> Iterator[Result]:
     """``function(shared, part)`` of each part, in their order.
 
     ``shared`` is what is heavy: it goes to each worker of a cluster once, before the first part,
     so that the death of one does not take it away from the others. Parts must be light.
+    ``threads``: on this machine in threads, for work that takes more memory than Python's time.
+
+    Each has one thread for linear algebra. OpenBLAS takes its limit from the thread that has loaded
+    it, and from no other one: so it is set here; joblib works here, too, where there is one worker
+    only. OpenMP's is each thread's own, and set by whoever needs it.
     """
     if not parts:
         return
     try:
-        with _backend(jobs, shared):
+        with threadpool_limits(1, "blas"), _backend(jobs, shared, threads):
             processes = jobs if isinstance(jobs, int) else -1
             limit = None if isinstance(jobs, int) else _PART
             parallel = Parallel(n_jobs=processes, return_as="generator", timeout=limit)
             yield from parallel(delayed(function)(shared, part) for part in parts)
+        if isinstance(jobs, int) and jobs != 1 and not threads:
+            get_reusable_executor().shutdown()  # they would keep their memory for minutes
     except _lost() as error:
         url = jobs.url if isinstance(jobs, Cluster) else "this machine"
         raise ClusterError(f"{url}: the work was not done ({_named(error)})") from error
 
 
-def _backend(jobs: Jobs, shared: object) -> AbstractContextManager[Any]:
+def _backend(jobs: Jobs, shared: object, threads: bool) -> AbstractContextManager[Any]:
     if isinstance(jobs, int):
-        return nullcontext()
+        return parallel_config(backend="threading") if threads else nullcontext()
     heavy = [] if shared is None else [shared]
     found: AbstractContextManager[Any] = parallel_config(
         backend="dask", client=jobs.client, scatter=heavy, wait_for_workers_timeout=_CONNECT
@@ -125,24 +136,48 @@ def open_cluster(url: str) -> Iterator[Cluster]:
 
 
 def _prove(url: str, client: Any) -> None:
-    """Every worker must have the versions of this machine, or its numbers would be others."""
-    told = client.run(versions)
-    if not told:
+    """Every worker must be like this machine, or its numbers would be others.
+
+    They are asked in the threads that will work, which is where limits may or may not hold.
+    """
+    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    if not workers:
         raise ClusterError(f"{url}: the scheduler has no workers")
-    own = versions()
-    for worker, theirs in sorted(told.items()):
-        for name, number in own.items():
-            if theirs[name] != number:
+    asked = [client.submit(_traits, workers=[worker], pure=False) for worker in workers]
+    own = versions() | {_THREADS: "1"}
+    for worker, answer in zip(workers, asked, strict=True):
+        for name, number in _answer(url, worker, answer).items():
+            if number != own[name]:
                 raise ClusterError(
-                    f"{url}: worker {worker} has {name} {theirs[name]}, this machine {number}; "
+                    f"{url}: worker {worker} has {name} {number}, this machine {own[name]}; "
                     "the model would be another one"
                 )
 
 
+def _answer(url: str, worker: str, answer: Any) -> dict[str, str]:
+    try:
+        told: dict[str, str] = answer.result(timeout=_CONNECT)
+    except Exception as error:  # whatever is wrong with it: it cannot do the work
+        raise ClusterError(
+            f"{url}: worker {worker} cannot run coop-verdict ({_named(error)}); "
+            "install the same version there"
+        ) from error
+    return told
+
+
+_THREADS = "threads of linear algebra (OPENBLAS_NUM_THREADS)"
+
+
+def _traits() -> dict[str, str]:
+    """What a worker says of itself."""
+    import sklearn.linear_model  # noqa: F401  # brings the libraries whose threads are counted
+
+    threads = [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+    return versions() | {_THREADS: str(max(threads, default=1))}
+
+
 def versions() -> dict[str, str]:
     """What decides the numbers that a machine comes to."""
-    import platform
-
     libraries = {name: _version(name) for name in _LIBRARIES}
     return {"Python": platform.python_version(), "code": _code()} | libraries
 

@@ -43,17 +43,17 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         ``weights`` (n,): how much each mail counts beside the others; their unit is of no matter.
         """
         mails, features = matrix.shape
-        seen = (matrix != 0).astype(np.int64)
         names = np.arange(mails) if groups is None else groups
         _, theme, sizes = np.unique(names, return_inverse=True, return_counts=True)
-        kept = np.flatnonzero(_themes_of_each(seen, theme) >= min(self.themes, len(sizes)))
-        frequency = np.asarray(seen.sum(axis=0)).ravel()[kept]
+        kept, frequency = _shared(matrix, theme, min(self.themes, len(sizes)))
         idf = np.log((1 + mails) / (1 + frequency)) + 1
         weight = 1 / np.sqrt(sizes[theme]) if weights is None else weights
+        scaled = matrix[:, kept] @ diags(idf)
+        del matrix  # the memory is needed for the next step
         model = LogisticRegression(
             C=self.strength, class_weight="balanced", max_iter=5000, random_state=self.seed
         )
-        model.fit(matrix[:, kept] @ diags(idf), labels, sample_weight=weight * mails / weight.sum())
+        model.fit(scaled, labels, sample_weight=weight * mails / weight.sum())
         self.classes_ = model.classes_
         self.coef_ = np.zeros((len(model.classes_), features))
         self.coef_[:, kept] = model.coef_ * idf
@@ -91,11 +91,18 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         return result
 
 
-def _themes_of_each(seen: csr_matrix, theme: NDArray[np.int64]) -> NDArray[np.int64]:
-    """In how many themes each feature occurs, (features,)."""
-    mails = len(theme)
-    member = csr_matrix((np.ones(mails), (theme, np.arange(mails))))
-    return np.bincount((member @ seen).nonzero()[1], minlength=seen.shape[1])
+def _shared(
+    matrix: csr_matrix, theme: NDArray[np.int64], least: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The features that occur in ``least`` themes, and in how many mails each of them does.
+
+    ``theme`` (n,) of each mail counts from 0.
+    """
+    seen = (matrix != 0).astype(np.int32)
+    member = csr_matrix((np.ones(len(theme), np.int32), (theme, np.arange(len(theme)))))
+    themes = np.bincount((member @ seen).indices, minlength=matrix.shape[1])
+    kept = np.flatnonzero(themes >= least)
+    return kept, np.asarray(seen.sum(axis=0)).ravel()[kept]
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -88,10 +88,11 @@ def run_trial(
     )
     trial = _Setting(material, views, in_use, settings, jobs)
     progress("fitting the candidate", 0, 1)
-    candidate = fit_views(views, examples, settings, jobs)
+    late, new = trial.newest()
+    candidate = fit_views(views, examples, settings, jobs, late)
     progress("fitting the candidate", 1, 1)
     reference, on_corpus = trial.reference(progress)
-    held = trial.held_out(candidate, reference, progress)
+    held = trial.held_out(new, candidate, reference)
     return _weigh(trial, candidate, reference, on_corpus, held)
 
 
@@ -105,12 +106,10 @@ class _Setting:
     settings: FitSettings
     jobs: Jobs
 
-    def without(self, left_out: NDArray[np.int64]) -> Fitted:
-        """A model of all mails but those with these numbers."""
-        examples = self.material.examples
-        kept = np.setdiff1d(np.arange(len(examples)), left_out)
-        chosen = [examples[i] for i in kept.tolist()]
-        return fit_views(self.views.of(kept), chosen, self.settings, self.jobs)
+    def alone(self) -> Fitted:
+        """A model of the corpus alone."""
+        base = self.material.base
+        return fit_views(self.views.of(np.arange(len(base))), base, self.settings, self.jobs)
 
     def feedback(self, numbers: NDArray[np.int64] | None = None) -> Views:
         """The corrections, or some of them."""
@@ -128,30 +127,32 @@ class _Setting:
         if self.in_use and known is not None:
             return self.in_use.bundle, known
         progress("fitting the corpus alone, to compare", 0, 1)
-        alone = self.without(len(base) + np.arange(len(self.material.feedback)))
+        alone = self.alone()
         progress("fitting the corpus alone, to compare", 1, 1)
         verdicts = judged(alone.out_of_fold, alone.thresholds).verdicts
         return (self.in_use.bundle if self.in_use else alone), verdicts
 
-    def held_out(self, candidate: Fitted, reference: Model, progress: Progress) -> Check:
-        """The gate's check on the newest corrections.
+    def newest(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+        """The numbers of the newest corrections, and those of them that can tell something.
 
-        What the model in use has learned already it knows by heart: such mails tell nothing.
+        What the model in use has learned already it knows by heart: such mails tell nothing. Where
+        too few are left, none need be held out.
         """
         late = newest(self.material.moved)
         known = self.in_use.known if self.in_use else frozenset()
         new = [i for i in late.tolist() if known_as(self.material.feedback[i]) not in known]
-        chosen = np.array(new, dtype=np.int64)
-        labels = self.material.labels[chosen]
-        after = before = judge_views(self.feedback(chosen), candidate)
-        if len(chosen) >= gate.LEAST:
-            progress("fitting without the newest corrections", 0, 1)
-            rehearsal = self.without(len(self.material.base) + late)
-            progress("fitting without the newest corrections", 1, 1)
-            after, before = (
-                judge_views(self.feedback(chosen), model) for model in (rehearsal, reference)
-            )
-        return gate.held_out(labels, before, after)
+        enough = len(new) >= gate.LEAST
+        return len(self.material.base) + late if enough else None, np.array(new, np.int64)
+
+    def held_out(self, chosen: NDArray[np.int64], candidate: Fitted, reference: Model) -> Check:
+        """The gate's check on the newest corrections, by a model that saw none of them.
+
+        Calibration and thresholds are the candidate's: they are set on the corpus.
+        """
+        views = self.feedback(chosen)
+        unseen: Model = candidate.rehearsed() if candidate.rehearsal else candidate
+        after, before = (judge_views(views, model) for model in (unseen, reference))
+        return gate.held_out(self.material.labels[chosen], before, after)
 
 
 def _weigh(

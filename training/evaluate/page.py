@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from training.evaluate import plots, wording
+from training.evaluate.markup import escaped, headings, row, table, tile
 from training.evaluate.measure import VERDICTS
 from training.evaluate.report import all_sets
 
@@ -25,48 +24,20 @@ def page(report: dict[str, Any]) -> str:
     caveat = wording.caveat(report)
     sets = list(enumerate(all_sets(report), 1))
     return Template(_FRAME.read_text(encoding="utf-8")).substitute(
-        judged_by=_escaped(told[0].upper() + told[1:]),
-        caveat=f'<p class="soft">{_escaped(caveat)}</p>' if caveat else "",
+        judged_by=escaped(told[0].upper() + told[1:]),
+        caveat=f'<p class="soft">{escaped(caveat)}</p>' if caveat else "",
         **{kind: f"{mark:g}" for kind, mark in marks.items()},
         overview=_overview(sets),
         sets="\n".join(_section(number, figures, marks) for number, figures in sets),
     )
 
 
-def _escaped(value: object) -> str:
-    """Text of whatever origin as HTML; a number and its unit stay on one line."""
-    return html.escape(str(value)).replace(" %", "&nbsp;%")
-
-
-def _table(caption: str, head: Sequence[str], bodies: Iterable[Iterable[str]]) -> str:
-    """A table that scrolls by itself; each of ``bodies`` is a group of rows."""
-    groups = "".join(f"<tbody>{''.join(rows)}</tbody>" for rows in bodies)
-    return (
-        f'<div class="box"><p class="soft">{_escaped(caption)}</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{_escaped(caption)}">'
-        f"<table><thead><tr>{''.join(head)}</tr></thead>{groups}</table></div></div>"
-    )
-
-
-def _head(*names: str, texts: int = 1) -> list[str]:
-    """Headings of columns; the first ``texts`` are of text, the others of numbers."""
-    return [
-        f'<th scope="col"{" class=text" if i < texts else ""}>{_escaped(name)}</th>'
-        for i, name in enumerate(names)
-    ]
-
-
-def _row(first: str, cells: Iterable[str]) -> str:
-    rest = "".join(f"<td>{_escaped(cell)}</td>" for cell in cells)
-    return f'<tr><th scope="row">{first}</th>{rest}</tr>'
-
-
 def _overview(sets: list[tuple[int, dict[str, Any]]]) -> str:
     if len(sets) < 2:
         return ""
     rows = [
-        _row(
-            f'<a href="#set-{number}">{_escaped(figures["name"])}</a>',
+        row(
+            f'<a href="#set-{number}">{escaped(figures["name"])}</a>',
             (
                 str(figures["mails"]),
                 wording.share(figures["false_positives"]),
@@ -77,17 +48,17 @@ def _overview(sets: list[tuple[int, dict[str, Any]]]) -> str:
         for number, figures in sets
     ]
     names = ("set", "mails", "wanted called fake", "fakes called fake", "1 − ROC area")
-    return _table("The sets", _head(*names), [rows])
+    return table("The sets", headings(*names), [rows])
 
 
 def _section(number: int, figures: dict[str, Any], marks: dict[str, float]) -> str:
     parts = [
-        f"<h2>{_escaped(figures['name'])} <small>{figures['mails']} mails</small></h2>",
+        f"<h2>{escaped(figures['name'])} <small>{figures['mails']} mails</small></h2>",
         _tiles(figures),
         "<h3>What became of them</h3>",
         _outcomes(figures),
         "<h3>Curves</h3>",
-        _curves(number, figures, marks),
+        curves(number, figures, marks),
         _errors(figures["errors"]),
         _unreadable(figures["unreadable"]),
     ]
@@ -110,24 +81,17 @@ def _tiles(figures: dict[str, Any]) -> str:
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
 
-def _tile(name: str, value: str, more: str) -> str:
-    return (
-        f'<div class="tile"><dt>{_escaped(name)}</dt>'
-        f"<dd><strong>{_escaped(value)}</strong><small>{_escaped(more)}</small></dd></div>"
-    )
-
-
 def _rate_tile(name: str, rate: dict[str, Any] | None) -> str:
     if not rate:
         return ""
     more = f"{rate['count']} of {rate['mails']}; {wording.interval(rate)}"
-    return _tile(name, wording.share(rate), more)
+    return tile(name, wording.share(rate), more)
 
 
 def _roc_tile(figures: dict[str, Any]) -> str:
     if not figures["roc"]:
         return ""
-    return _tile("1 − ROC area", wording.one_minus_area(figures), "fakes against the rest")
+    return tile("1 − ROC area", wording.one_minus_area(figures), "fakes against the rest")
 
 
 def _misses_tile(found: dict[str, Any] | None) -> str:
@@ -137,19 +101,19 @@ def _misses_tile(found: dict[str, Any] | None) -> str:
     missed = f"{found['missed']['count']} of {found['missed']['mails']} fakes"
     if found["resolved"]:
         more = f"{missed}, at a threshold above {found['above']:.3f}"
-        return _tile(name, wording.share(found["missed"]), more)
+        return tile(name, wording.share(found["missed"]), more)
     more = (
         f"only {found['wanted']} wanted mails; with none of them called fake (above "
         f"{found['above']:.3f}), {wording.share(found['missed'])} are missed: {missed}"
     )
-    return _tile(name, "not to be had", more)
+    return tile(name, "not to be had", more)
 
 
 def _calibration_tile(found: dict[str, Any] | None) -> str:
     if not found:
         return ""
     more = f"log loss {found['log_loss']:.3f}, Brier score {found['brier']:.3f}"
-    return _tile("Expected calibration error", f"{found['expected_error']:.3f}", more)
+    return tile("Expected calibration error", f"{found['expected_error']:.3f}", more)
 
 
 def _outcomes(figures: dict[str, Any]) -> str:
@@ -160,17 +124,17 @@ def _outcomes(figures: dict[str, Any]) -> str:
         group.append(_outcome("" if group else language, label, outcome))
     names = ("language", "label", "mails", "recall", "95 %", *(str(v) for v in VERDICTS))
     caption = "Mails of each label by the verdict they got; recall is the share that got its own"
-    return _table(caption, _head(*names, texts=2), groups.values())
+    return table(caption, headings(*names, texts=2), groups.values())
 
 
 def _outcome(language: str, label: str, outcome: dict[str, Any]) -> str:
     recall = outcome["recall"]
     interval = wording.interval(recall).removeprefix("95 %: ")
     cells = [
-        f'<th scope="row">{_escaped(language)}</th>',
+        f'<th scope="row">{escaped(language)}</th>',
         f'<th scope="row" class="{label}">{label}</th>',
-        f"<td>{recall['mails']}</td><td>{_escaped(wording.share(recall))}</td>",
-        f'<td class="soft">{_escaped(interval)}</td>',
+        f"<td>{recall['mails']}</td><td>{escaped(wording.share(recall))}</td>",
+        f'<td class="soft">{escaped(interval)}</td>',
     ]
     for verdict in VERDICTS:
         count = outcome["verdicts"][verdict]
@@ -180,7 +144,7 @@ def _outcome(language: str, label: str, outcome: dict[str, Any]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _curves(number: int, figures: dict[str, Any], marks: dict[str, float]) -> str:
+def curves(number: int, figures: dict[str, Any], marks: dict[str, float]) -> str:
     name = f"set-{number}"
     drawn = [
         (
@@ -209,7 +173,7 @@ def _curves(number: int, figures: dict[str, Any], marks: dict[str, float]) -> st
         ),
     ]
     figures_ = [
-        f"<figure><b>{title}</b>{svg}<figcaption>{_escaped(text)}</figcaption></figure>"
+        f"<figure><b>{title}</b>{svg}<figcaption>{escaped(text)}</figcaption></figure>"
         for title, svg, text in drawn
         if svg
     ]
@@ -220,24 +184,24 @@ def _errors(errors: list[dict[str, Any]]) -> str:
     if not errors:
         return ""
     rows = [
-        f'<tr><td class="name">{_escaped(error["name"])}</td>'
+        f'<tr><td class="name">{escaped(error["name"])}</td>'
         f'<td class="text {error["label"]}">{error["label"]}</td>'
         f'<td class="text">{error["verdict"]}</td>'
         f"<td>{wording.score(error['score'])}</td></tr>"
         for error in errors
     ]
     caption = "Wanted mail called fake first, then those whose own label was least likely"
-    head = _head("mail", "label", "verdict", "p(fake)", texts=3)
-    return "<h3>Worst errors</h3>" + _table(caption, head, [rows])
+    names = headings("mail", "label", "verdict", "p(fake)", texts=3)
+    return "<h3>Worst errors</h3>" + table(caption, names, [rows])
 
 
 def _unreadable(unreadable: list[dict[str, str]]) -> str:
     if not unreadable:
         return ""
     rows = [
-        f'<tr><td class="name">{_escaped(mail["name"])}</td>'
-        f'<td class="text">{_escaped(mail["fault"])}</td></tr>'
+        f'<tr><td class="name">{escaped(mail["name"])}</td>'
+        f'<td class="text">{escaped(mail["fault"])}</td></tr>'
         for mail in unreadable
     ]
     caption = f"{len(unreadable)} that cannot be read; no figure counts them"
-    return "<h3>Not counted</h3>" + _table(caption, _head("mail", "why", texts=2), [rows])
+    return "<h3>Not counted</h3>" + table(caption, headings("mail", "why", texts=2), [rows])
