@@ -127,7 +127,7 @@ def open_cluster(url: str) -> Iterator[Cluster]:
             "--cluster needs Dask; install it with: pip install 'coop-verdict[cluster]'"
         ) from error
     try:
-        client = Client(url, timeout=_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(url, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ClusterError(f"{url}: there is no scheduler that answers ({error})") from error
     with client:
