@@ -7,10 +7,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, hstack
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.utils import compute_class_weight
 
 
 class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -37,10 +38,13 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         labels: NDArray[np.str_],
         groups: NDArray[np.str_] | None = None,
         weights: NDArray[np.float64] | None = None,
+        sample: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn from mails (n, features), their labels (n,) and themes ``groups`` (n,).
 
         ``weights`` (n,): how much each mail counts beside the others; their unit is of no matter.
+        ``sample`` (n,): which mails are a sample of what comes in, all by default. How frequent
+        labels are is learned from these alone, and the others take none of their weight away.
         """
         mails, features = matrix.shape
         names = np.arange(mails) if groups is None else groups
@@ -50,16 +54,43 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         weight = 1 / np.sqrt(sizes[theme]) if weights is None else weights
         scaled = matrix[:, kept] @ diags(idf)
         del matrix  # the memory is needed for the next step
-        model = LogisticRegression(
-            C=self.strength, class_weight="balanced", max_iter=5000, random_state=self.seed
-        )
-        model.fit(scaled, labels, sample_weight=weight * mails / weight.sum())
-        self.classes_ = model.classes_
-        self.coef_ = np.zeros((len(model.classes_), features))
-        self.coef_[:, kept] = model.coef_ * idf
-        self.intercept_ = model.intercept_
+        usual = np.ones(mails, dtype=np.bool_) if sample is None else sample
+        coefficients, self.intercept_ = self._fit(scaled, labels, weight, usual)
+        self.classes_ = np.unique(labels)
+        self.coef_ = np.zeros((len(self.classes_), features))
+        self.coef_[:, kept] = coefficients * idf
         self.temperature_ = 1.0
         return self
+
+    def _fit(
+        self,
+        matrix: csr_matrix,
+        labels: NDArray[np.str_],
+        weight: NDArray[np.float64],
+        sample: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coefficients (k, features) and intercept (k,).
+
+        The intercept is a feature that only the sample has, where there are others beside it.
+        """
+        weight = weight * sample.sum() / weight[sample].sum()
+        classes = np.unique(labels)
+        balance = compute_class_weight(
+            "balanced", classes=classes, y=labels[sample], sample_weight=weight[sample]
+        )
+        model = LogisticRegression(
+            C=self.strength,
+            class_weight=dict(zip(classes, balance, strict=True)),
+            fit_intercept=bool(sample.all()),
+            max_iter=5000,
+            random_state=self.seed,
+        )
+        if model.fit_intercept:
+            model.fit(matrix, labels, sample_weight=weight)
+            return model.coef_, model.intercept_
+        constant = csr_matrix(sample[:, np.newaxis].astype(np.float64))
+        model.fit(hstack([matrix, constant], format="csr"), labels, sample_weight=weight)
+        return model.coef_[:, :-1], model.coef_[:, -1]
 
     def calibrate(self, logits: NDArray[np.float64], labels: NDArray[np.str_]) -> Self:
         """Set the temperature by logits (n, k) of mails that were not learned from.

@@ -115,7 +115,7 @@ def test_the_plan_asks_for_what_was_promised(plan: dict[str, Any]) -> None:
     for language in ("de", "en", "others"):
         assert sum(plan["cells"][language].values()) == plan["languages"][language]
     assert sum(plan["shares"][label] for label in LABELS) == pytest.approx(1)
-    assert plan["shares"]["tolerance"] <= 0.05
+    assert plan["shares"]["tolerance"] <= 0.07
 
 
 # What follows plants faults.
@@ -140,7 +140,7 @@ def test_too_much_of_a_label_is_found(plan: dict[str, Any], mails: list[Mail]) -
     left = [mail for mail in mails if mail.label != "fake"]
     found = lines(compare(plan, left))
     assert found["shares", "none"].lacking.endswith("over")
-    assert found["shares", "fake"].missing == pytest.approx(0.35)
+    assert found["shares", "fake"].missing == pytest.approx(0.40 - plan["shares"]["tolerance"])
 
 
 def test_a_theme_that_is_not_planned_is_found(plan: dict[str, Any]) -> None:
