@@ -107,11 +107,13 @@ class _Phrase:
 class _Begun:
     """The phrases that one word begins.
 
-    ``then``: those that go on with a certain word, by that word; ``else_``: all the others.
+    ``then``: those that go on with a certain word, by that word; ``starred``: those that go on with
+    a word of a certain beginning (``str.startswith`` takes several); ``other``: the rest.
     """
 
     then: dict[str, list[_Phrase]]
-    else_: list[_Phrase]
+    starred: list[tuple[tuple[str, ...], _Phrase]]
+    other: list[_Phrase]
 
 
 class Lexicon:
@@ -139,13 +141,16 @@ class Lexicon:
             for at, begun in enumerate(map(self._begun_by, words), 1):
                 if begun is None:
                     continue
-                for phrase in begun.else_:
+                phrases = begun.other
+                if at < len(words):
+                    after = words[at]
+                    phrases = phrases + begun.then.get(after, [])
+                    phrases += [
+                        phrase for start, phrase in begun.starred if after.startswith(start)
+                    ]
+                for phrase in phrases:
                     if phrase.meaning not in ends and (end := phrase.end(words, at)):
                         ends[phrase.meaning] = end
-                if at < len(words):
-                    for phrase in begun.then.get(words[at], ()):
-                        if phrase.meaning not in ends and (end := phrase.end(words, at)):
-                            ends[phrase.meaning] = end
         return Found(ends)
 
     def _add(self, phrase: str, meaning: tuple[str, str]) -> None:
@@ -169,13 +174,15 @@ class Lexicon:
         phrases = list(self._exact.get(word, ()))
         for length in range(1, len(word) + 1):
             phrases += self._beginnings.get(word[:length], ())
-        begun = _Begun({}, [])
+        begun = _Begun({}, [], [])
         for phrase in phrases:
-            if phrase.rest and not phrase.rest[0].reach and not phrase.rest[0].beginnings:
-                for after in phrase.rest[0].exact:
-                    begun.then.setdefault(after, []).append(phrase)
-            else:
-                begun.else_.append(phrase)
+            if not phrase.rest or phrase.rest[0].reach:
+                begun.other.append(phrase)
+                continue
+            for after in phrase.rest[0].exact:
+                begun.then.setdefault(after, []).append(phrase)
+            if phrase.rest[0].beginnings:
+                begun.starred.append((phrase.rest[0].beginnings, phrase))
         return begun if phrases else None
 
 
