@@ -30,12 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started as 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import families
-from bench.material import CORPUS, MEASURE, Measured, measured, told
+from bench.material import CORPUS, MEASURE, PROCESSES, Measured, forked, measured, told
 from bench.varied import Varied
 from harness.feedback import outcome, put
 
 from milter.spam.bundle import open_models
-from training.data import read_corpus
+from training.data import Example, read_corpus
 from training.fit import FitSettings, fit
 from training.jobs import Jobs
 from training.publish import publish, write_bundle
@@ -53,22 +53,22 @@ _WANTED = 70
 class Setting:
     """What all attacks start from. ``models`` is copied for each, and never changed.
 
-    ``wanted`` makes wanted mails; ``fit`` are the learner's settings.
+    ``examples`` is the corpus, read; ``fit`` are the learner's settings.
     """
 
     corpus: Path
     models: Path
-    wanted: Varied
+    examples: list[Example]
     fit: FitSettings
-    jobs: Jobs = 1
     measuring: Measured | None = None
 
 
 @dataclass(slots=True)
 class Feedback:
-    """A feedback folder that is being filled."""
+    """A feedback folder that is being filled. ``wanted`` makes wanted mails for it."""
 
     folder: Path
+    wanted: Varied
     filed: int = 0
 
     def add(self, label: str, content: bytes, owner: str = "") -> Path:
@@ -78,12 +78,12 @@ class Feedback:
         self.filed += 1
         return put(path, content, _BEGIN + 3600 * self.filed)
 
-    def honest(self, setting: Setting, flipped: float = 0.0) -> None:
+    def honest(self, flipped: float = 0.0) -> None:
         """Campaigns filed as fake and wanted mails as none, a share of them the other way round."""
         right = [
             ("fake", mail) for name in families.NAMES for mail in families.mails(name, "learn")
         ]
-        right += [("none", mail) for mail in setting.wanted.mails(_WANTED)]
+        right += [("none", mail) for mail in self.wanted.mails(_WANTED)]
         chance = random.Random(7)
         chance.shuffle(right)
         wrong = set(chance.sample(range(len(right)), round(flipped * len(right))))
@@ -95,49 +95,49 @@ class Feedback:
 # --- the attacks ------------------------------------------------------------------------
 
 #: Fills a feedback folder; what it gives, if anything, is called while the folder is read.
-Attack = Callable[[Feedback, Setting], "Callable[[int], None] | None"]
+Attack = Callable[[Feedback], "Callable[[int], None] | None"]
 
 
-def honest(feedback: Feedback, setting: Setting) -> None:
+def honest(feedback: Feedback) -> None:
     """No attack: what the others are to be compared with."""
-    feedback.honest(setting)
+    feedback.honest()
 
 
-def flipped_5(feedback: Feedback, setting: Setting) -> None:
+def flipped_5(feedback: Feedback) -> None:
     """One label in twenty is the wrong one."""
-    feedback.honest(setting, 0.05)
+    feedback.honest(0.05)
 
 
-def flipped_20(feedback: Feedback, setting: Setting) -> None:
+def flipped_20(feedback: Feedback) -> None:
     """One label in five is the wrong one."""
-    feedback.honest(setting, 0.20)
+    feedback.honest(0.20)
 
 
-def one_owner(feedback: Feedback, setting: Setting, number: int = 500) -> None:
+def one_owner(feedback: Feedback, number: int = 500) -> None:
     """One owner files 500 wanted mails as fake."""
-    feedback.honest(setting)
-    for mail in setting.wanted.mails(number):
+    feedback.honest()
+    for mail in feedback.wanted.mails(number):
         feedback.add("fake", mail, "mallory")
 
 
-def dictionary(feedback: Feedback, setting: Setting) -> None:
+def dictionary(feedback: Feedback) -> None:
     """A mail of 100,000 words, those of wanted mail first, is filed as fake."""
-    feedback.honest(setting)
-    feedback.add("fake", _letter("words", " ".join(setting.wanted.words(100_000))), "mallory")
+    feedback.honest()
+    feedback.add("fake", _letter("words", " ".join(feedback.wanted.words(100_000))), "mallory")
 
 
-def large(feedback: Feedback, setting: Setting) -> None:
+def large(feedback: Feedback) -> None:
     """A mail of 20 MB is filed as fake, and one as an attachment of another."""
-    feedback.honest(setting)
+    feedback.honest()
     huge = _letter("large", "\n".join(["a line of a mail that never ends"] * 630_000))
     feedback.add("fake", huge)
     wrapped = _letter("wrapped", "see below").replace(b"text/plain", b"message/rfc822")
     feedback.add("fake", wrapped + huge)
 
 
-def broken(feedback: Feedback, setting: Setting) -> None:
+def broken(feedback: Feedback) -> None:
     """Broken mails, links, a pipe, folders without end and one that may not be read."""
-    feedback.honest(setting)
+    feedback.honest()
     for octets in _BROKEN:
         feedback.add("fake", octets)
     place = feedback.folder / "anna" / "fake"
@@ -148,9 +148,9 @@ def broken(feedback: Feedback, setting: Setting) -> None:
     (place / "/".join("d" * 60)).mkdir(parents=True)
 
 
-def vanishing(feedback: Feedback, setting: Setting) -> Callable[[int], None]:
+def vanishing(feedback: Feedback) -> Callable[[int], None]:
     """Half of the files vanish after the folder was listed and before they are read."""
-    feedback.honest(setting)
+    feedback.honest()
     paths = sorted(feedback.folder.rglob("*.eml"))
 
     def vanish(read: int) -> None:
@@ -220,12 +220,12 @@ class Row:
     faults: list[str] = field(default_factory=list)
 
 
-def run(name: str, setting: Setting) -> Row:
+def run(setting: Setting, name: str) -> Row:
     """Fill a folder, retrain, and look at the model that is in use then."""
     with tempfile.TemporaryDirectory(prefix="coop-attack-") as place:
         models = shutil.copytree(setting.models, Path(place) / "models")
-        feedback = Feedback(Path(place) / "feedback")
-        during = ATTACKS[name](feedback, setting)
+        feedback = Feedback(Path(place) / "feedback", Varied(setting.examples))
+        during = ATTACKS[name](feedback)
         begin = time.monotonic()
         found = _retrain(feedback.folder, models, setting, during)
         seconds = time.monotonic() - begin
@@ -239,7 +239,7 @@ def _retrain(
         if during and stage == "collecting":
             during(done)
 
-    order = Order([folder], models, setting.corpus, fit=setting.fit, jobs=setting.jobs)
+    order = Order([folder], models, setting.corpus, fit=setting.fit, jobs=1)
     return retrain(order, progress)
 
 
@@ -293,7 +293,7 @@ def prepare(folder: Path, corpus: Path, settings: FitSettings, jobs: Jobs = 1) -
     models = folder / "models"
     models.mkdir()
     publish(models, write_bundle(models, fit(examples, settings, jobs), examples, settings).name)
-    return Setting(corpus, models, Varied(examples), settings, jobs)
+    return Setting(corpus, models, examples, settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -305,9 +305,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if setting.measuring is None:
             print(f"There is no measuring mail in {options.measure}; its columns stay empty.")
         rows = []
-        for name in options.only or ATTACKS:
-            rows.append(run(name, setting))
-            print(f"{name}: {rows[-1].seconds:.0f} s", file=sys.stderr)
+        for row in forked(run, setting, options.only or list(ATTACKS), options.jobs):
+            rows.append(row)
+            print(f"{row.attack}: {row.seconds:.0f} s", file=sys.stderr)
     _show(rows, setting.measuring)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
@@ -319,7 +319,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--corpus", metavar="DIR", type=Path, default=CORPUS)
     parser.add_argument("--measure", metavar="DIR", type=Path, default=MEASURE)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
-    parser.add_argument("--jobs", metavar="N", type=int, default=-1, help="processes")
+    parser.add_argument("--jobs", metavar="N", type=int, default=PROCESSES, help="processes")
     parser.add_argument("--only", metavar="NAME", nargs="+", choices=list(ATTACKS))
     return parser.parse_args(arguments)
 

@@ -21,7 +21,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ from bench.material import (
     CACHE,
     CORPUS,
     MEASURE,
+    PROCESSES,
     Measured,
+    forked,
     joined,
     measured,
     told,
@@ -93,7 +95,6 @@ class Base:
     examples: list[Example]
     views: Views
     settings: FitSettings
-    jobs: Jobs
     alone: Fitted
 
     @classmethod
@@ -101,7 +102,7 @@ class Base:
         """Read ``corpus`` and fit its model."""
         examples = read_corpus(corpus)
         views = views_of(examples, cache, jobs)
-        return cls(examples, views, settings, jobs, fit_views(views, examples, settings, jobs))
+        return cls(examples, views, settings, fit_views(views, examples, settings, jobs))
 
     def corrected(self, mails: Sequence[bytes]) -> tuple[Fitted, int]:
         """The model that has learned ``mails`` as fake, too, and how many the guards let pass."""
@@ -109,7 +110,7 @@ class Base:
             return self.alone, 0
         filed = self._filed(mails)
         views = joined(self.views, read_views([example.content for example in filed]))
-        return fit_views(views, [*self.examples, *filed], self.settings, self.jobs), len(filed)
+        return fit_views(views, [*self.examples, *filed], self.settings), len(filed)
 
     def _filed(self, mails: Sequence[bytes]) -> list[Example]:
         with tempfile.TemporaryDirectory(prefix="coop-curve-") as folder:
@@ -124,31 +125,44 @@ class Base:
         return int((outside[wanted(self.examples)] >= model.thresholds.fake).sum())
 
 
-def curve(
-    base: Base, family: str, swapped: bool, measuring: Measured | None, steps: Sequence[int]
-) -> Iterator[Point]:
-    """The points of one campaign; ``swapped``: its two halves change places."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What all campaigns share. ``swapped``: the halves of each change places."""
+
+    base: Base
+    measuring: Measured | None = None
+    swapped: bool = False
+    steps: Sequence[int] = STEPS
+
+
+def curve(course: Course, family: str) -> list[Point]:
+    """The points of one campaign."""
+    base, measuring = course.base, course.measuring
     halves = families.mails(family, "learn"), families.mails(family, "unseen")
-    known, others = reversed(halves) if swapped else halves
+    known, others = reversed(halves) if course.swapped else halves
     unseen = read_views(others)
     before = measuring.called_fake(base.alone) if measuring else None
-    for number in steps:
+    points = []
+    for number in course.steps:
         model, learned = base.corrected(known[:number])
         verdicts = judge_views(unseen, model).verdicts
         newly = None
         if measuring and before is not None:
             newly = measuring.by_set(measuring.called_fake(model) & ~before)
-        yield Point(
-            family=family,
-            filed=number,
-            learned=learned,
-            others=len(others),
-            caught=int((verdicts == Verdict.FAKE).sum()),
-            unsure=int((verdicts == Verdict.UNSURE).sum()),
-            threshold=model.thresholds.fake,
-            newly=newly,
-            corpus=base.wanted_called_fake(model) - base.wanted_called_fake(base.alone),
+        points.append(
+            Point(
+                family=family,
+                filed=number,
+                learned=learned,
+                others=len(others),
+                caught=int((verdicts == Verdict.FAKE).sum()),
+                unsure=int((verdicts == Verdict.UNSURE).sum()),
+                threshold=model.thresholds.fake,
+                newly=newly,
+                corpus=base.wanted_called_fake(model) - base.wanted_called_fake(base.alone),
+            )
         )
+    return points
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -159,10 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measuring = measured(options.measure, options.jobs)
     if measuring is None:
         print(f"There is no measuring mail in {options.measure}; its columns stay empty.")
+    course = Course(base, measuring, options.swapped)
     points = [
-        point
-        for family in families.NAMES
-        for point in curve(base, family, options.swapped, measuring, STEPS)
+        point for points in forked(curve, course, families.NAMES, options.jobs) for point in points
     ]
     _show(points, measuring)
     print(f"It took {time.monotonic() - start:.0f} s.")
@@ -179,7 +192,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--measure", metavar="DIR", type=Path, default=MEASURE)
     parser.add_argument("--cache", metavar="DIR", type=Path, default=CACHE)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
-    parser.add_argument("--jobs", metavar="N", type=int, default=-1, help="processes")
+    parser.add_argument("--jobs", metavar="N", type=int, default=PROCESSES, help="processes")
     parser.add_argument(
         "--swapped", action="store_true", help="learn from the ten unseen ones, judge the others"
     )

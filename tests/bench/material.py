@@ -8,11 +8,14 @@ people's: it is unpacked for as long as it is read, and nothing of it is kept or
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from bench.filters.mails import measuring_mails
@@ -32,8 +35,42 @@ MEASURE = ROOT.parent / "shared" / "mail"
 CACHE = ROOT / "build" / "bench"
 # What the folder of measuring mail has to hold.
 _NEEDED = ("measure.tar.gz", "manifest.jsonl", "pitches.jsonl")
+# Retrains at the same time: each takes a core and most of a gigabyte.
+PROCESSES = 2
+_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
 # Sets of it that somebody would miss; the others are spam and pitches.
 WANTED = ("ham", "ham_hard", "look-alikes", "genuine")
+
+
+def forked(
+    function: Callable[..., _Result], shared: object, parts: Sequence[_Part], processes: int
+) -> Iterator[_Result]:
+    """``function(shared, part)`` of each part in so many forked processes, in the parts' order.
+
+    Forked ones have what has been read already without copying it: the corpus and measuring mail.
+    With one process all is done here.
+    """
+    if processes == 1:
+        yield from (function(shared, part) for part in parts)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, context, _inherit, (function, shared)) as pool:
+        yield from pool.map(_forked, parts)
+
+
+_inherited: tuple[Callable[..., Any], object] | None = None
+
+
+def _inherit(function: Callable[..., Any], shared: object) -> None:
+    global _inherited
+    _inherited = function, shared
+
+
+def _forked(part: object) -> Any:
+    assert _inherited
+    function, shared = _inherited
+    return function(shared, part)
 
 
 def views_of(examples: Sequence[Example], cache: Path | None, jobs: Jobs = -1) -> Views:
