@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags, vstack
 from scipy.stats import beta
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
@@ -28,6 +28,11 @@ from training.vectorize import Views, read_views
 
 # Corrections of one cluster that count in full; of more, each counts less.
 _FEW = 5
+# The probability (not calibrated) that the corpus alone gives to the owner's label where it knows
+# the mail already: nothing is to be corrected then.
+_SURE = 0.9
+# The share of pitches that have a feature which is counted as what all pitches have.
+_COMMON = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,11 @@ class FitSettings:
     genuine_budget: float = 0.02
     # Words (subject and body) below which there is too little to go on.
     too_little: int = 4
-    # Like how many mails of the corpus one that the owner has filed counts.
-    feedback_weight: float = 10.0
-    # The share of its features by which a filed mail must be known already. Siblings of a campaign
-    # that are worded anew have some twentieth in common; a model that may go by all features
-    # learns what one mail alone has, and knows none of its siblings (``NOTES.md``).
+    # Like how many mails of the corpus one counts that the owner had to correct.
+    feedback_weight: float = 12.0
+    # The share of its features by which a corrected mail must be known already. Siblings of a
+    # campaign that are worded anew have some twentieth in common; a model that may go by all
+    # features learns what one mail alone has, and knows none of its siblings (``NOTES.md``).
     feedback_share: float = 0.1
 
 
@@ -165,8 +170,9 @@ class _Lesson:
     """What all folds share. ``first`` (n,) are the rows of the whole mails in ``views``.
 
     ``themes`` (n,): a word counts that several of these have. The corpus' are its groups; of
-    corrections each is one by itself, as what its siblings share is just what is to be learned.
-    ``tests``: the mails that each model does not see: those of each fold, those left out.
+    feedback each mail is one by itself, as what its siblings share is just what is to be learned.
+    ``shown``: the feedback's rows as they are learned, in their order. ``tests``: the mails that
+    each model does not see: those of each fold, those left out.
     """
 
     views: Views
@@ -175,6 +181,7 @@ class _Lesson:
     themes: NDArray[np.str_]
     weights: NDArray[np.float64]
     feedback: NDArray[np.bool_]
+    shown: csr_matrix
     tests: list[NDArray[np.int64]]
     settings: FitSettings
 
@@ -197,31 +204,76 @@ def _lesson(
     groups = np.array([example.group for example in examples])
     feedback = from_feedback(examples)
     tests = _tests(labels, groups, feedback, settings)
-    return _Lesson(
+    alone = _Lesson(
         views=views,
         first=views.first,
         labels=labels,
         themes=np.array([e.name if e.is_feedback else e.group for e in examples]),
-        weights=_weights(groups, feedback, settings),
+        weights=_weights(groups, feedback, np.zeros_like(feedback), settings),
         feedback=feedback,
+        shown=csr_matrix((0, views.matrix.shape[1])),
         tests=tests if left_out is None else [*tests, left_out],
         settings=settings,
     )
+    if not feedback.any():
+        return alone
+    known = feedback.copy()
+    known[feedback] = _known(alone)
+    weights = _weights(groups, feedback, known, settings)
+    return replace(alone, weights=weights, shown=_shown(alone, known[feedback]))
+
+
+def _known(lesson: _Lesson) -> NDArray[np.bool_]:
+    """Which mails of the feedback a model of the corpus alone is sure of, label and all."""
+    with threadpool_limits(1):
+        learner = _fitted(lesson, np.flatnonzero(~lesson.feedback))
+    rows = lesson.views.matrix[lesson.first[lesson.feedback]]
+    own = lesson.labels[lesson.feedback][:, np.newaxis] == learner.classes_
+    sure: NDArray[np.bool_] = learner.predict_proba(rows)[own] >= _SURE
+    return sure
+
+
+def _shown(lesson: _Lesson, known: NDArray[np.bool_]) -> csr_matrix:
+    """The rows of the feedback, (m, SIZE): what is ``known`` (m,) as it is.
+
+    Of a correction there is what it has beyond the mean pitch, and of that the share that must be
+    enough. What all pitches have the corpus has weighed already, with mails of the other labels
+    that have it, too; a few dozen corrections of one campaign would only say that it is a fake's.
+    """
+    rows = lesson.views.matrix[lesson.first[lesson.feedback]]
+    pitches = lesson.views.matrix[lesson.first[~lesson.feedback & (lesson.labels == "fake")]]
+    beyond = rows - vstack([_mean(pitches)] * len(known), format="csr")
+    share = lesson.settings.feedback_share
+    shown: csr_matrix = diags(known.astype(float)) @ rows + diags(share * ~known) @ beyond
+    shown.eliminate_zeros()
+    return shown
+
+
+def _mean(rows: csr_matrix) -> csr_matrix:
+    """The mean row, (1, SIZE), of the features that many rows have; others are next to nothing."""
+    counts = np.bincount(rows.indices, minlength=rows.shape[1])
+    common = np.flatnonzero(counts > _COMMON * rows.shape[0])
+    means = np.bincount(rows.indices, rows.data, rows.shape[1])[common] / rows.shape[0]
+    return csr_matrix((means, common, [0, len(common)]), shape=(1, rows.shape[1]))
 
 
 def _weights(
-    groups: NDArray[np.str_], feedback: NDArray[np.bool_], settings: FitSettings
+    groups: NDArray[np.str_],
+    feedback: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    settings: FitSettings,
 ) -> NDArray[np.float64]:
     """How much each mail counts, (n,): a theme by the root of its number of mails.
 
-    A correction counts like ``feedback_weight`` mails of the corpus; where many are alike, they
-    count by the root of their number, too, so that nobody rules a model by filing one text often.
+    Feedback that the corpus ``known`` already counts like a mail of the corpus, a correction like
+    ``feedback_weight`` of them; where many are alike, they count by the root of their number, too,
+    so that nobody rules a model by filing one text often.
     """
     _, theme, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(sizes[theme])
     if feedback.any():
         crowded = np.maximum(sizes[theme[feedback]] / _FEW, 1.0)
-        usual = weights[~feedback].mean() * settings.feedback_weight
+        usual = weights[~feedback].mean() * np.where(known[feedback], 1, settings.feedback_weight)
         weights[feedback] = usual / np.sqrt(crowded)
     result: NDArray[np.float64] = weights
     return result
@@ -265,24 +317,28 @@ def _learn(lesson: _Lesson, number: int) -> _Learned:
     test = np.zeros(0, np.int64) if number == _ALL else lesson.tests[number]
     seen = np.setdiff1d(np.arange(len(lesson.labels)), test, assume_unique=True)
     with threadpool_limits(1, "openmp"):
-        learner = _learner(lesson.settings).fit(
-            _presented(lesson, seen),
-            lesson.labels[seen],
-            lesson.themes[seen],
-            lesson.weights[seen],
-            ~lesson.feedback[seen],
-        )
+        learner = _fitted(lesson, seen)
         tested = lesson.views.of(test)
         unseen = tested.worst(learner.decision_function(tested.matrix))
     return _Learned(Fold(test, *_quantised(learner), learner.intercept_), unseen)
 
 
-def _presented(lesson: _Lesson, seen: NDArray[np.int64]) -> csr_matrix:
-    """The whole mails as they are learned, of corrections only as much as must be enough."""
-    rows: csr_matrix = lesson.views.matrix[lesson.first[seen]]
-    share = np.where(lesson.feedback[seen], lesson.settings.feedback_share, 1.0)
-    rows.data *= np.repeat(share, np.diff(rows.indptr))
-    return rows
+def _fitted(lesson: _Lesson, seen: NDArray[np.int64]) -> ThemedRegression:
+    """A learner that saw the mails with these numbers."""
+    filed = lesson.feedback[seen]
+    written, feedback = seen[~filed], seen[filed]
+    rows = lesson.views.matrix[lesson.first[written]]
+    if filed.any():
+        place = np.cumsum(lesson.feedback) - 1  # of each mail among the feedback
+        rows = vstack([rows, lesson.shown[place[feedback]]], format="csr")
+    order = np.concatenate([written, feedback])
+    return _learner(lesson.settings).fit(
+        rows,
+        lesson.labels[order],
+        lesson.themes[order],
+        lesson.weights[order],
+        ~lesson.feedback[order],
+    )
 
 
 def _learner(settings: FitSettings) -> ThemedRegression:
