@@ -148,7 +148,16 @@ def _tried(order: Order, in_use: InUse | None, material: Material, progress: Pro
     except BundleError as error:  # its proof: what open eyes would see in its judgements
         return replace(found, refusals=(str(error),))
     outcome = Outcome.SAME if version == before else Outcome.PUBLISHED
-    return replace(found, outcome=outcome, version=version)
+    return replace(found, outcome=outcome, version=version, notes=_left_out(trial))
+
+
+def _left_out(trial: Trial) -> tuple[str, ...]:
+    if not trial.left_out:
+        return ()
+    return (
+        f"{len(trial.left_out)} mails filed as fake are left out: all others speak against them, "
+        "and with them the candidate was refused. The receipts name them.",
+    )
 
 
 def _publish(order: Order, trial: Trial) -> str:
@@ -160,7 +169,8 @@ def _publish(order: Order, trial: Trial) -> str:
 def _fates(found: Retrained, fates: Sequence[Fate], in_use: InUse | None) -> list[Fate]:
     """The fates as they are now: learned into which model, or held back with the candidate."""
     if not found.refusals:
-        return receipts.settled(fates, found.version)
+        left_out = {example.key for example in found.trial.left_out} if found.trial else set()
+        return receipts.settled(fates, found.version, left_out)
     known = in_use.known if in_use else frozenset()
     return [
         replace(fate, model=found.before)

@@ -1,13 +1,19 @@
-"""The trial: a candidate is fitted, and judged beside the model in use by the gate."""
+"""The trial: a candidate is fitted, and judged beside the model in use by the gate.
+
+If the gate refuses it, and some mails were filed as fake against all that the others teach, a
+second candidate is tried without these: one slip of the hand must not keep the rest from being
+learned.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from milter.spam.bundle import LABELS
 from training import gate
 from training.compare import Judgements, Model, Tally, judge_views, judged, newest, tally
 from training.data import Example
@@ -17,6 +23,10 @@ from training.gate import Check, Part
 from training.in_use import InUse
 from training.jobs import Jobs
 from training.vectorize import Views, read_views
+
+# The probability of none, by models that saw none of its cluster, from which a mail that was filed
+# as fake stands alone: siblings of it, had there been any, would have told them better.
+_ALONE = 0.9
 
 #: Told of a stage, how much of it is done and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -40,6 +50,13 @@ class Material:
         """Of the corrections, (n,)."""
         return np.array([example.label for example in self.feedback], dtype=np.str_)
 
+    def with_feedback(self, numbers: NDArray[np.int64]) -> Material:
+        """The same with some of the corrections only."""
+        chosen = numbers.tolist()
+        return Material(
+            self.base, [self.feedback[i] for i in chosen], [self.moved[i] for i in chosen]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -48,6 +65,7 @@ class Trial:
     ``reference``: the model in use, or where none can be opened, one of the corpus alone.
     ``before`` and ``after``: how it and the candidate judge the corrections; ``unseen``: how models
     that saw none of its cluster judge each. ``of_corpus``: the same comparison on the corpus.
+    ``left_out``: corrections that are no part of ``material`` any more, each alone with its label.
     """
 
     material: Material
@@ -60,6 +78,7 @@ class Trial:
     parts: list[Part]
     of_corpus: Tally
     checks: list[Check]
+    left_out: tuple[Example, ...] = ()
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -79,17 +98,38 @@ def run_trial(
     jobs: Jobs,
     progress: Progress,
 ) -> Trial:
-    """Fit a candidate from all of ``material`` and put it to the gate."""
-    examples, total = material.examples, len(material.base) + len(material.feedback)
+    """Fit a candidate from all of ``material`` and put it to the gate; maybe a second one."""
+    total = len(material.base) + len(material.feedback)
     views = read_views(
-        [example.content for example in examples],
+        [example.content for example in material.examples],
         jobs,
         lambda done: progress("reading mails", done, total),
     )
-    trial = _Setting(material, views, in_use, settings, jobs)
+    trial = _try(_Setting(material, views, in_use, settings, jobs), progress)
+    alone = _alone(trial)
+    if not trial.refusals or not alone.any():
+        return trial
+    kept = np.flatnonzero(~alone)
+    rows = np.concatenate([np.arange(len(material.base)), len(material.base) + kept])
+    rest = _Setting(material.with_feedback(kept), views.of(rows), in_use, settings, jobs)
+    second = _try(rest, progress)
+    left_out = tuple(material.feedback[i] for i in np.flatnonzero(alone).tolist())
+    return trial if second.refusals else replace(second, left_out=left_out)
+
+
+def _alone(trial: Trial) -> NDArray[np.bool_]:
+    """Which corrections (n,) are filed as fake, and none of the others speaks for it."""
+    none = trial.unseen.probabilities[:, LABELS.index("none")]
+    found: NDArray[np.bool_] = (trial.material.labels == "fake") & (none >= _ALONE)
+    return found
+
+
+def _try(trial: _Setting, progress: Progress) -> Trial:
+    """One candidate."""
     progress("fitting the candidate", 0, 1)
     late, new = trial.newest()
-    candidate = fit_views(views, examples, settings, jobs, late)
+    examples = trial.material.examples
+    candidate = fit_views(trial.views, examples, trial.settings, trial.jobs, late)
     progress("fitting the candidate", 1, 1)
     reference, on_corpus = trial.reference(progress)
     held = trial.held_out(new, candidate, reference)

@@ -261,8 +261,9 @@ def _row(
         corpus=_of_corpus(models),
         seconds=seconds,
     )
-    if sum(fates.values()) < feedback.filed:
-        row.faults.append(f"{feedback.filed - sum(fates.values())} mails have no fate")
+    there = sum(path.is_file() for path in feedback.folder.rglob("*.eml"))
+    if sum(fates.values()) < there:
+        row.faults.append(f"{there - sum(fates.values())} mails have no fate")
     return _measured(row, models, setting) if setting.measuring else row
 
 

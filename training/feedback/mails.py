@@ -26,6 +26,7 @@ Reason = Literal[
     "several-parties",  # filed as fake, and of a conversation or a list
     "trusted-sender",  # filed as fake, and its sender is trusted by the settings
     "too-little-text",  # fewer words than the filter judges by
+    "alone",  # filed as fake, and what the other mails teach speaks against it
     "gate",  # the candidate that learned it was worse than the model in use
     # withdrawn
     "trashed",  # marked as deleted by its owner

@@ -8,7 +8,7 @@ from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -24,9 +24,20 @@ _MOST_GONE = 10_000
 _FIELDS = {field.name for field in fields(Fate)}
 
 
-def settled(fates: Iterable[Fate], model: str) -> list[Fate]:
-    """The fates of a retrain whose candidate was published as ``model``."""
-    return [replace(fate, model=model) if fate.outcome == "learned" else fate for fate in fates]
+def settled(fates: Iterable[Fate], model: str, left_out: Collection[str] = ()) -> list[Fate]:
+    """The fates of a retrain whose candidate was published as ``model``.
+
+    ``left_out``: keys of mails that it was made without, each alone with its label.
+    """
+    return [_settled(fate, model, fate.key in left_out) for fate in fates]
+
+
+def _settled(fate: Fate, model: str, left_out: bool) -> Fate:
+    if fate.outcome != "learned":
+        return fate
+    if left_out:
+        return replace(fate, outcome="refused", reason="alone")
+    return replace(fate, model=model)
 
 
 def turned_down(fates: Iterable[Fate]) -> list[Fate]:
