@@ -61,6 +61,20 @@ def pitch(number: int, day: str = "Mon, 2 Nov 2026") -> bytes:
     ).encode()
 
 
+def wanted_mail() -> bytes:
+    """A wanted mail that the part of the corpus does not have; nothing in it is like a pitch."""
+    return (
+        b"From: Praxis <praxis@zahnarzt.example>\r\nTo: b@site.example\r\n"
+        b"Subject: Ihr Termin am Donnerstag\r\nDate: Mon, 2 Nov 2026 10:00:00 +0000\r\n"
+        b"Message-ID: <termin@zahnarzt.example>\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
+        b"Guten Tag Frau Weber,\r\nam Donnerstag um 9 Uhr haben Sie bei uns einen Termin zur "
+        b"Kontrolle. Bitte bringen Sie Ihre Karte mit und sagen Sie rechtzeitig ab, wenn Sie "
+        b"nicht kommen. Die Rechnung vom letzten Mal ist bezahlt, vielen Dank.\r\n"
+        b"Ihre Praxis\r\n"
+    )
+
+
 def file_mail(folder: Path, label: str, name: str, content: bytes, moved: float = 1.8e9) -> Path:
     """Put a mail into a feedback folder; ``moved`` is its file's time."""
     place = folder / label

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from harness.feedback import outcome
 from learning.retraining import (
     file_mail,
     file_pitches,
@@ -14,12 +15,15 @@ from learning.retraining import (
     octets,
     pitch,
     run,
+    wanted_mail,
 )
 
 from milter.spam.bundle import open_models
 from milter.spam.judge import judge_content
 from training import gate
 from training.cli import main
+from training.compare import Judgements
+from training.data import Example
 from training.feedback import receipts
 from training.gate import Check
 from training.history import current
@@ -75,6 +79,29 @@ def test_same_folders_same_octets_whatever_the_jobs(
     assert "On the 5 newest mails" in one.trial.checks[-1].told
     assert one.version == two.version
     assert octets(models, one.version) == octets(other, two.version)
+
+
+def test_a_mail_alone_against_all_others_is_left_out(
+    feedback: Path, models: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shutil.copytree(models, tmp_path / "other")
+    expected = run(feedback, other, corpus)
+    stray = file_mail(feedback, "fake", "stray", wanted_mail())
+    kept = gate.corrections
+
+    def corrections(examples: list[Example], before: Judgements, after: Judgements) -> Check:
+        if len(examples) > 6:
+            return Check("stray", False, "The stray spoils it.")
+        return kept(examples, before, after)
+
+    monkeypatch.setattr(gate, "corrections", corrections)
+    found = run(feedback, models, corpus)
+    assert (found.outcome, found.refusals) == (Outcome.PUBLISHED, ())
+    assert "1 mails filed as fake are left out" in found.notes[-1]
+    fates = {Path(fate.source).name: outcome(fate) for fate in receipts.load(models)}
+    assert fates.pop(stray.name) == "refused/alone"
+    assert set(fates.values()) == {"learned"}
+    assert octets(models, found.version) == octets(other, expected.version)
 
 
 def test_a_mail_taken_out_leaves_no_trace(
