@@ -60,7 +60,7 @@ class FitSettings:
     # The share of its features by which a corrected mail must be known already. Siblings of a
     # campaign that are worded anew have some twentieth in common; a model that may go by all
     # features learns what one mail alone has, and knows none of its siblings (``NOTES.md``).
-    feedback_share: float = 0.1
+    feedback_share: float = 0.07
 
 
 @dataclass(frozen=True, slots=True)
