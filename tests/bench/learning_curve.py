@@ -9,9 +9,9 @@ mail that is only measured on (``--measure``), every wanted mail is counted that
 and the one of the corpus alone does not.
 
 The goal: after five corrections nine of ten are caught, all campaigns together, and no wanted mail
-more is called fake. Exit status 1 where it is missed. The measuring mail must choose nothing, neither threshold nor
-weight; ``training/NOTES.md`` says what was chosen by what. ``--swapped``: the halves of each
-campaign change places.
+more is called fake. Exit status 1 where it is missed. The measuring mail must choose nothing,
+neither threshold nor weight; ``training/NOTES.md`` says what was chosen by what. ``--swapped``: the
+halves of each campaign change places.
 """
 
 from __future__ import annotations
