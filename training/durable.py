@@ -9,18 +9,18 @@ from pathlib import Path
 ASIDE = ".new-"
 
 
-def replace_file(path: Path, octets: bytes) -> None:
+def replace_file(path: Path, octets: bytes, mode: int = 0o644) -> None:
     """Put ``octets`` into ``path`` in one step that no reader can see half done."""
     aside = path.with_name(f"{ASIDE}{path.name}")
-    write_file(aside, octets)
+    write_file(aside, octets, mode)
     aside.rename(path)
     sync_folder(path.parent)
 
 
-def write_file(path: Path, octets: bytes) -> None:
-    """Write a file for all to read, and wait until it is on the disk."""
+def write_file(path: Path, octets: bytes, mode: int = 0o644) -> None:
+    """Write a file, by default for all to read, and wait until it is on the disk."""
     with path.open("wb") as file:
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), mode)
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())

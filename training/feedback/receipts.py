@@ -56,7 +56,8 @@ def write_receipts(models: Path, fates: Sequence[Fate]) -> None:
     lines = [
         json.dumps(asdict(fate), ensure_ascii=True) for fate in [*_gone(models, fates), *fates]
     ]
-    replace_file(models / NAME, "".join(f"{line}\n" for line in lines).encode())
+    # Who wrote to whom, and in which folder it lies, is no matter of every user of the machine.
+    replace_file(models / NAME, "".join(f"{line}\n" for line in lines).encode(), 0o640)
 
 
 def _gone(models: Path, fates: Sequence[Fate]) -> list[Fate]:

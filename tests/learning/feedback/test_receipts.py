@@ -69,3 +69,8 @@ def test_every_mail_of_a_retrain_has_one(tmp_path: Path) -> None:
     assert {fate.source for fate in receipts.load(models)} == {
         str(feedback / "fake" / f"{number}.eml") for number in range(5)
     }
+
+
+def test_receipts_are_not_for_every_user_of_the_machine(tmp_path: Path) -> None:
+    receipts.write_receipts(tmp_path, [])
+    assert (tmp_path / "receipts.jsonl").stat().st_mode & 0o777 == 0o640
