@@ -1,4 +1,4 @@
-"""Wanted mails that are new and like those of the corpus: sentences of two of a theme, mixed."""
+"""Mails that are new and like those of the corpus: sentences of two of a theme, mixed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+
+import numpy as np
 
 from milter.mail.text import read_text
 from training.data import Example, hard_cases, wanted
@@ -19,15 +21,21 @@ _LEAST = 4
 
 
 class Varied:
-    """Makes mails of the everyday wanted ones among ``examples``, never the same one twice."""
+    """Makes mails of some among ``examples``, never the same one twice.
 
-    def __init__(self, examples: Sequence[Example], seed: int = 11) -> None:
+    Of everyday wanted ones, or with the label ``fake`` of pitches.
+    """
+
+    def __init__(self, examples: Sequence[Example], seed: int = 11, label: str = "none") -> None:
         self._chance = random.Random(seed)
         self._made = 0
-        everyday = wanted(list(examples)) & ~hard_cases(list(examples))
+        self._name = label[0]
+        chosen = wanted(list(examples)) & ~hard_cases(list(examples))
+        if label == "fake":
+            chosen = np.array([example.label == label for example in examples])
         found: defaultdict[tuple[str, str], list[Example]] = defaultdict(list)
         for number, example in enumerate(examples):
-            if everyday[number] and example.language in ("de", "en"):
+            if chosen[number] and example.language in ("de", "en"):
                 found[example.group, example.language].append(example)
         self._themes = [mails for mails in found.values() if len(mails) >= _LEAST]
 
@@ -52,7 +60,7 @@ class Varied:
         one, other = self._chance.sample(self._chance.choice(self._themes), 2)
         said = _sentences(one)[::2] + _sentences(other)[1::2]
         self._chance.shuffle(said)
-        name = f"w{self._made}"
+        name = f"{self._name}{self._made}"
         return (
             f"From: Writer {self._made} <writer@{name}.example>\nTo: redaktion@owner.example\n"
             f"Subject: {' '.join(read_text(one.content).subject.split())}\n"
