@@ -31,6 +31,8 @@ _FEW = 5
 # The probability (not calibrated) that the corpus alone gives to the owner's label where it knows
 # the mail already: nothing is to be corrected then.
 _SURE = 0.9
+# Mails of which one model takes half a gigabyte while it is fitted.
+_MANY = 10_000
 # The share of pitches that have a feature which is counted as what all pitches have.
 _COMMON = 0.05
 
@@ -137,7 +139,7 @@ def fit_views(
     """
     lesson = _lesson(views, examples, settings, left_out)
     models = [_ALL, *range(len(lesson.tests))]
-    whole, *folds = run(jobs, _learn, lesson, models, threads=True)
+    whole, *folds = run(_side_by_side(jobs, len(examples)), _learn, lesson, models, threads=True)
     rehearsal = folds.pop().fold if left_out is not None else None
     logits = np.empty((len(examples), len(LABELS)))
     for part in folds:
@@ -159,6 +161,11 @@ def fit_views(
         folds=tuple(part.fold for part in folds),
         rehearsal=rehearsal,
     )
+
+
+def _side_by_side(jobs: Jobs, mails: int) -> Jobs:
+    """How many models are fitted at a time: of many mails one, so as not to need two gigabytes."""
+    return 1 if isinstance(jobs, int) and mails > _MANY else jobs
 
 
 # The number that stands for all mails instead of all but a fold's.
@@ -326,19 +333,23 @@ def _learn(lesson: _Lesson, number: int) -> _Learned:
 def _fitted(lesson: _Lesson, seen: NDArray[np.int64]) -> ThemedRegression:
     """A learner that saw the mails with these numbers."""
     filed = lesson.feedback[seen]
-    written, feedback = seen[~filed], seen[filed]
-    rows = lesson.views.matrix[lesson.first[written]]
-    if filed.any():
-        place = np.cumsum(lesson.feedback) - 1  # of each mail among the feedback
-        rows = vstack([rows, lesson.shown[place[feedback]]], format="csr")
-    order = np.concatenate([written, feedback])
+    order = np.concatenate([seen[~filed], seen[filed]])
     return _learner(lesson.settings).fit(
-        rows,
+        _rows(lesson, seen[~filed], seen[filed]),  # no name: the learner frees it, it is large
         lesson.labels[order],
         lesson.themes[order],
         lesson.weights[order],
         ~lesson.feedback[order],
     )
+
+
+def _rows(lesson: _Lesson, written: NDArray[np.int64], feedback: NDArray[np.int64]) -> csr_matrix:
+    """The whole mails as they are learned, (n, SIZE)."""
+    rows = lesson.views.matrix[lesson.first[written]]
+    if not len(feedback):
+        return rows
+    place = np.cumsum(lesson.feedback) - 1  # of each mail among the feedback
+    return vstack([rows, lesson.shown[place[feedback]]], format="csr")
 
 
 def _learner(settings: FitSettings) -> ThemedRegression:
