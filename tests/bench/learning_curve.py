@@ -8,10 +8,9 @@ mails go the way of every correction: a folder, labels and guards, a fit with co
 mail that is only measured on (``--measure``), every wanted mail is counted that a model calls fake
 and the one of the corpus alone does not.
 
-The goal: after five corrections nine of ten are caught, all campaigns together, and no wanted mail
-more is called fake. Exit status 1 where it is missed. The measuring mail must choose nothing,
-neither threshold nor weight; ``training/NOTES.md`` says what was chosen by what. ``--swapped``: the
-halves of each campaign change places.
+The goal: after five corrections nine of ten are caught of each campaign, and no wanted mail more is
+called fake. Exit status 1 where it is missed. ``training/NOTES.md`` says what was chosen by what.
+``--swapped``: the halves of each campaign change places.
 """
 
 from __future__ import annotations
@@ -81,16 +80,11 @@ class Point:
     corpus: int
 
     @property
-    def harmless(self) -> bool:
-        """Whether no wanted mail more is called fake, if this is of the goal's number."""
-        return self.filed != _AFTER or not any((self.newly or {}).values())
-
-
-def goal_kept(points: Sequence[Point]) -> bool:
-    """Whether enough is caught after the goal's number of corrections, at no price."""
-    chosen = [point for point in points if point.filed == _AFTER]
-    caught, others = sum(p.caught for p in chosen), sum(p.others for p in chosen)
-    return caught >= _CAUGHT * others and all(point.harmless for point in chosen)
+    def good(self) -> bool:
+        """Whether it keeps the goal, if it is of the goal's number."""
+        return self.filed != _AFTER or (
+            self.caught >= _CAUGHT * self.others and not any((self.newly or {}).values())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"It took {time.monotonic() - start:.0f} s.")
     if options.json:
         options.json.write_text(json.dumps(_facts(points, measuring), indent=1) + "\n")
-    return 0 if goal_kept(points) else 1
+    return 0 if all(point.good for point in points) else 1
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -208,7 +202,7 @@ def _facts(points: Sequence[Point], measuring: Measured | None) -> dict[str, Any
     return {
         "points": [asdict(point) for point in points],
         "wanted_mails": measuring.mails() if measuring else None,
-        "goal_kept": goal_kept(points),
+        "goal_kept": all(point.good for point in points),
     }
 
 
@@ -228,7 +222,7 @@ def _show(points: Sequence[Point], measuring: Measured | None) -> None:
     table.add_column("wanted newly fake", no_wrap=True)
     table.add_column("corpus", justify="right")
     for point in points:
-        table.add_row(*_cells(point), style="" if point.harmless else "red")
+        table.add_row(*_cells(point), style="" if point.good else "red")
         if point.filed == max(STEPS):
             table.add_section()
     Console().print(table)
