@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from milter.errors import CoopError
 
@@ -38,12 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or OK
 
 
+#: argparse has no public name for what ``add_subparsers`` gives.
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="coop-train", description="Fits and publishes the models of coop-verdict."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    _add_learning(commands)
+    _add_measuring(commands)
+    _add_bundles(commands)
+    return parser
+
+
+def _add_learning(commands: _Commands) -> None:
+    """What learns, and what it learns from."""
     corpus = commands.add_parser("corpus", help="count the corpus against its plan, and check it")
     _add_corpus(corpus)
     corpus.set_defaults(run=_corpus)
@@ -54,6 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(fit)
     fit.set_defaults(run=_fit)
 
+    retrain = commands.add_parser(
+        "retrain",
+        help="learn from the owner's feedback folders, and publish what is no worse",
+        description="Collects the feedback, fits a candidate on it and the corpus, compares it "
+        "with the model in use, and publishes it unless the gate refuses it (status 3; the old "
+        "model stays). Every mail gets a receipt.",
+    )
+    _add_retrain(retrain)
+    retrain.set_defaults(run=_retrain)
+
+
+def _add_measuring(commands: _Commands) -> None:
+    """What tells how good a model is."""
     evaluate = commands.add_parser(
         "evaluate",
         help="measure the model in use on labelled mails, or the learner on the corpus",
@@ -92,16 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--out", metavar="FILE", type=Path, help="default: README.md of the bundles")
     card.set_defaults(run=_card)
 
-    retrain = commands.add_parser(
-        "retrain",
-        help="learn from the owner's feedback folders, and publish what is no worse",
-        description="Collects the feedback, fits a candidate on it and the corpus, compares it "
-        "with the model in use, and publishes it unless the gate refuses it (status 3; the old "
-        "model stays). Every mail gets a receipt.",
-    )
-    _add_retrain(retrain)
-    retrain.set_defaults(run=_retrain)
 
+def _add_bundles(commands: _Commands) -> None:
+    """What chooses the model in use."""
     publish = commands.add_parser("publish", help="make a bundle the current one")
     publish.add_argument("version", help="its version: the name of its folder")
     _add_models(publish)
@@ -121,7 +139,6 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="show the bundles, and which one is current")
     _add_models(listing)
     listing.set_defaults(run=_list)
-    return parser
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:

@@ -177,7 +177,10 @@ def held_out(labels: NDArray[np.str_], before: Judgements, after: Judgements) ->
     """The newest corrections that the model in use has not learned, by a candidate without them."""
     about = "newest corrections"
     if len(labels) < LEAST:
-        told = f"Too few to tell: {len(labels)} of the newest mails are new to the model in use."
+        told = (
+            f"Too few to tell: it takes {2 * LEAST} corrections, and of the newest {LEAST} that "
+            "the model in use has not learned."
+        )
         return Check(about, True, told)
     found = tally(labels, before.verdicts, after.verdicts)
     lost_mail = [

@@ -155,8 +155,8 @@ def _left_out(trial: Trial) -> tuple[str, ...]:
     if not trial.left_out:
         return ()
     return (
-        f"{len(trial.left_out)} mails filed as fake are left out: all others speak against them, "
-        "and with them the candidate was refused. The receipts name them.",
+        f"Left out of what was filed as fake: {len(trial.left_out)}. All other mails speak against "
+        "it, and with it the candidate was refused. The receipts say which.",
     )
 
 

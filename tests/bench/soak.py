@@ -358,6 +358,7 @@ async def up(port: int) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what nobody signals."""
+    # Conditions are files and processes: no event tells of them.
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 

@@ -8,7 +8,7 @@ import pytest
 from bench import attacks, families, learning_curve
 from learning.retraining import SETTINGS, make_corpus
 
-from training.data import read_corpus
+from training.data import Example, read_corpus
 
 
 @pytest.fixture(scope="module")
@@ -57,5 +57,5 @@ def test_forked_processes_give_the_same_in_the_same_order(corpus: Path) -> None:
     assert one == two == [example.name for example in examples[:5]]
 
 
-def _nth(examples: list, number: int) -> str:  # type: ignore[type-arg]
-    return str(examples[number].name)
+def _nth(examples: list[Example], number: int) -> str:
+    return examples[number].name

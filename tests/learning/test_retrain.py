@@ -97,7 +97,7 @@ def test_a_mail_alone_against_all_others_is_left_out(
     monkeypatch.setattr(gate, "corrections", corrections)
     found = run(feedback, models, corpus)
     assert (found.outcome, found.refusals) == (Outcome.PUBLISHED, ())
-    assert "1 mails filed as fake are left out" in found.notes[-1]
+    assert "Left out of what was filed as fake: 1." in found.notes[-1]
     fates = {Path(fate.source).name: outcome(fate) for fate in receipts.load(models)}
     assert fates.pop(stray.name) == "refused/alone"
     assert set(fates.values()) == {"learned"}

@@ -36,6 +36,7 @@ _MARK = re.compile(rb"^X-Test: (\S+)\n", re.MULTILINE)
 
 def odd_mails() -> dict[bytes, bytes]:
     """The mails by number, as content (CRLF lines)."""
+    # Other people's mail is no part of the project: without it there is nothing to send.
     if not ARCHIVE.is_file():
         pytest.skip(f"{ARCHIVE} is not there: no odd mails to send")
     with tarfile.open(ARCHIVE) as archive:
