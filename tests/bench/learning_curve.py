@@ -168,7 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 where the goal is missed."""
     options = _options(arguments)
     start = time.monotonic()
-    base = Base.of(options.corpus, FitSettings(), options.cache, options.jobs)
+    settings = FitSettings(feedback_weight=options.weight, feedback_share=options.share)
+    base = Base.of(options.corpus, settings, options.cache, options.jobs)
     measuring = measured(options.measure, options.jobs)
     if measuring is None:
         print(f"There is no measuring mail in {options.measure}; its columns stay empty.")
@@ -195,6 +196,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--swapped", action="store_true", help="learn from the ten unseen ones, judge the others"
     )
+    usual = FitSettings()
+    parser.add_argument("--weight", type=float, default=usual.feedback_weight)
+    parser.add_argument("--share", type=float, default=usual.feedback_share)
     return parser.parse_args(arguments)
 
 
