@@ -1,0 +1,89 @@
+"""Follow-ups: by what a mail says which one it chases up (RFC 5322 3.6.4).
+
+A follow-up to a fake is often too short to be judged ("Did you see my mail below?"). It is one too
+if the same author says that it belongs to a mail that was called fake: by In-Reply-To, References,
+or a subject that begins with "Re:" and goes on as that one did.
+
+It keeps a verdict of its own where that is ``genuine``: the model had enough to go on, and if it
+was wrong about the first mail, one error should not make two. An answer by somebody else says
+nothing of who wrote it: people do answer fakes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from milter.mail import header
+from milter.mail.identity import bare_id
+from milter.mail.text import unencoded
+from milter.spam.verdict import Judgement, Reason, Verdict
+
+# Ids that are looked at, of In-Reply-To and the last of References: each costs a look-up.
+_MOST_REPLIED = 5
+_MOST_REFERENCES = 10
+_LONGEST_FIELD = 16384
+_ID = re.compile(rb"<[^<>\s]{3,998}>")
+_LONGEST_SUBJECT = 2000
+# What clients put before the subject of an answer, in the languages of the corpus.
+_REPLY = re.compile(
+    r"\s*(?:(?:re|r|aw|antw|antwort|wg|fw|fwd|sv|vs|rv|tr|rif|odp|pd)(?:\[\d{1,3}\])?\s?:\s*)+",
+    re.IGNORECASE,
+)
+# Letters and words of a subject that is one mail's own. "Re: Hello" could be anybody's.
+_LEAST_LETTERS = 12
+_LEAST_WORDS = 3
+
+_INHERIT = frozenset({Verdict.UNSURE, Verdict.NONE})
+
+
+class Links:
+    """What one mail's header has to say of threads."""
+
+    def __init__(self, head: bytes) -> None:
+        end, _ = header.body_range(head, 0, len(head))
+        self._fields: dict[bytes, bytes] = {}
+        for name, value in header.fields(head[:end]):
+            self._fields.setdefault(name, value[-_LONGEST_FIELD:])
+
+    @property
+    def own(self) -> list[bytes]:
+        """The mail's own Message-ID, without brackets; none where it has none."""
+        message_id = bare_id(self._fields.get(b"message-id", b""))
+        return [message_id] if message_id else []
+
+    @property
+    def earlier(self) -> list[bytes]:
+        """The Message-IDs of the mails that it belongs to, without brackets."""
+        replied = _ID.findall(self._fields.get(b"in-reply-to", b""))[:_MOST_REPLIED]
+        references = _ID.findall(self._fields.get(b"references", b""))[-_MOST_REFERENCES:]
+        return [bare_id(one) for one in dict.fromkeys(replied + references)]
+
+    @property
+    def topic(self) -> str:
+        """The subject without "Re:", in small letters; empty where it is too common."""
+        subject = _REPLY.sub("", self._subject, count=1)
+        words = subject.casefold().split()
+        topic = " ".join(words)
+        return topic if len(words) >= _LEAST_WORDS and len(topic) >= _LEAST_LETTERS else ""
+
+    @property
+    def earlier_topic(self) -> str:
+        """The same where the subject says that it is an answer, empty where it does not."""
+        return self.topic if _REPLY.match(self._subject) else ""
+
+    @property
+    def _subject(self) -> str:
+        return unencoded(self._fields.get(b"subject", b"")[:_LONGEST_SUBJECT])
+
+
+def inherits(judgement: Judgement) -> bool:
+    """Whether a mail that was judged so may have the verdict of its thread."""
+    return judgement.verdict in _INHERIT or judgement.reason is Reason.TOO_LITTLE_TEXT
+
+
+def leaves_trace(judgement: Judgement) -> bool:
+    """Whether follow-ups may inherit from a mail that was judged so.
+
+    Not where its sender was refused: what they send is fake anyway, until they are let in again.
+    """
+    return judgement.verdict is Verdict.FAKE and judgement.reason is not Reason.REFUSED_SENDER
