@@ -27,7 +27,7 @@ def prepare(folder: Path) -> None:
     try:
         for name in ("tmp", "new", "cur"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / "tmp" / _unique_name()
+        probe = folder / "tmp" / unique_name()
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -39,36 +39,53 @@ def prepare(folder: Path) -> None:
 
 def store(folder: Path, pieces: Iterable[bytes]) -> Path:
     """Write one mail; on return it is on disk. Raises ``OSError`` and leaves nothing behind."""
-    name = _unique_name()
+    name = unique_name()
     temporary = folder / "tmp" / name
     try:
-        with temporary.open("xb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
+        write(temporary, pieces)
         return _publish(temporary, folder / "new" / name)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
 
 
+def write(path: Path, pieces: Iterable[bytes], mode: int = 0o600, group: int = -1) -> None:
+    """Write a new file of ``pieces`` and fsync it; ``group`` is its group's id, -1 the usual one.
+
+    Raises ``OSError``; what was written by then stays for the caller to remove.
+    """
+    with path.open("xb") as file:
+        os.fchown(file.fileno(), -1, group)
+        os.fchmod(file.fileno(), mode)
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def fsync_folder(folder: Path) -> None:
+    """Put the names in ``folder`` on disk; the files themselves are fsynced on their own."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def _publish(temporary: Path, final: Path) -> Path:
     temporary.rename(final)
-    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_folder(final.parent)
     return final
 
 
-def _unique_name() -> str:
-    """Time, process, serial number, host: unique as the Maildir page asks for."""
+def unique_name(mark: str = "") -> str:
+    """Time, process, serial number, host: unique as the Maildir page asks for.
+
+    ``mark``: letters and digits to find the file by, whatever flags its name gets.
+    """
     now = time.time_ns()
     host = socket.gethostname().replace("/", "\\057").replace(":", "\\072")
     seconds, rest = divmod(now, 1_000_000_000)
-    return f"{seconds}.M{rest // 1000:06d}P{os.getpid()}Q{next(_serial)}.{host}"
+    return f"{seconds}.M{rest // 1000:06d}P{os.getpid()}Q{next(_serial)}{mark}.{host}"
 
 
 class MaildirNextHop:
