@@ -6,7 +6,7 @@ Each check looks at one value, so that all faults of a file are found in one go.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NewType
@@ -17,6 +17,7 @@ from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.v import format_exception, transform_error
 
 from milter.smtp.endpoint import Endpoint
+from milter.trust.nameserver import parse_nameserver
 
 Seconds = NewType("Seconds", float)
 Octets = NewType("Octets", int)
@@ -28,11 +29,18 @@ OptionalFile = NewType("OptionalFile", str)  # a file that is there, or empty
 NextHopTlsMode = NewType("NextHopTlsMode", str)
 LogLevel = NewType("LogLevel", str)
 ModelsFolder = NewType("ModelsFolder", Path)
+Share = NewType("Share", float)
+Wish = NewType("Wish", str)
+Wishes = NewType("Wishes", Mapping[str, str])  # by address or domain
+Senders = NewType("Senders", tuple[str, ...])  # addresses and domains
+Nameservers = NewType("Nameservers", tuple[str, ...])
+OptionalEndpoint = NewType("OptionalEndpoint", str)  # an endpoint, or empty
 Network = IPv4Network | IPv6Network
 
 ARRANGEMENTS = ("before-queue", "after-queue")
 STRAY_LINE_ENDS = ("blank", "reject")
 NEXT_HOP_TLS = ("off", "required")
+WISHES = ("tag", "tag-subject", "quarantine", "nothing")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -102,6 +110,61 @@ def _networks(value: object) -> tuple[Network, ...]:
         raise ValueError(f"must be a list of networks such as 127.0.0.0/8: {error}") from error
 
 
+def _listed(value: object) -> list[str]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"must be a list of texts in quotes, not {value!r}")
+    return [_text(item) for item in value]
+
+
+def _nameservers(value: object) -> tuple[str, ...]:
+    servers = _listed(value)
+    for server in servers:
+        parse_nameserver(server)
+    return tuple(servers)
+
+
+def _senders(value: object) -> tuple[str, ...]:
+    return tuple(_mailbox_or_domain(item) for item in _listed(value))
+
+
+def _mailbox_or_domain(name: str) -> str:
+    """An address or a domain as it is compared: no blanks, no brackets, in small letters."""
+    local, at, domain = name.strip().rpartition("@")
+    labels = domain.removesuffix(".").split(".")
+    plain = all(label and not label.startswith("*") for label in labels)
+    if not plain or (at and not local) or set("<>, \t") & set(domain):
+        raise ValueError(f"{name!r} is neither an address (a@example.org) nor a domain")
+    return _small(local + at + domain.removesuffix("."))
+
+
+def _small(text: str) -> str:
+    """ASCII in small letters, as mailboxes are compared (``Address.mailbox``)."""
+    return text.encode().lower().decode()
+
+
+def _wishes(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f'must be a table {{ "a@example.org" = "tag" }}, not {value!r}')
+    return {_mailbox_or_domain(name): _wish_of(name, wish) for name, wish in value.items()}
+
+
+def _wish_of(name: str, wish: object) -> str:
+    try:
+        return _one_of(WISHES)(wish)
+    except ValueError as error:
+        raise ValueError(f"{name!r} {error}") from error
+
+
+def _share(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
+        raise ValueError(f"must be a share between 0 and 1, not {value!r}")
+    return float(value)
+
+
+def _optional_endpoint(value: object) -> str:
+    return "" if value == "" else str(_endpoint(value))
+
+
 def _path(value: object) -> Path:
     try:
         return Path(_text(value)).expanduser()
@@ -140,6 +203,12 @@ _CHECKS: dict[object, Callable[[object], object]] = {
     StrayLineEnds: _one_of(STRAY_LINE_ENDS),
     LogLevel: _one_of(LOG_LEVELS),
     ModelsFolder: _existing_folder,
+    Share: _share,
+    Wish: _one_of(WISHES),
+    Wishes: _wishes,
+    Senders: _senders,
+    Nameservers: _nameservers,
+    OptionalEndpoint: _optional_endpoint,
 }
 
 

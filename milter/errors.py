@@ -4,6 +4,11 @@
     ├── SettingsError             the settings cannot be used; holds every fault found
     ├── BundleError               a model bundle cannot be opened, or is not what it says
     ├── JournalError              the index of seen mails, or the receipts, cannot be used
+    ├── QuarantineError           a held mail cannot be listed, read, released or deleted
+    │   ├── NotHeld               ... there is no such held mail (any more)
+    │   └── Busy                  ... somebody else releases it just now
+    ├── NoSuchName                DNS says that there is no such record   (milter.trust.dns)
+    ├── DnsFault                  DNS could not say                       (milter.trust.dns)
     ├── StartError                the filter cannot start: port in use, folder not writable
     └── NextHopError              the next hop failed us; temporary, the sender tries again
         └── NextHopUnsure         ... after our final dot: it may have the mail already
@@ -35,6 +40,18 @@ class BundleError(CoopError):
 
 class JournalError(CoopError):
     """The index of seen mails cannot be read or written at a start, or the receipts not read."""
+
+
+class QuarantineError(CoopError):
+    """Held mail cannot be listed, read, released or deleted."""
+
+
+class NotHeld(QuarantineError):
+    """No such mail is held, or not any more; the text says which."""
+
+
+class Busy(QuarantineError):
+    """Somebody else releases or deletes this mail just now."""
 
 
 class StartError(CoopError):

@@ -12,8 +12,8 @@ import asyncio
 import logging
 from pathlib import Path
 
-from milter.config import Model
 from milter.errors import BundleError
+from milter.sections import Model
 from milter.spam.bundle import Bundle, folder_of
 from milter.spam.proof import open_proved_models
 

@@ -1,29 +1,33 @@
 """The route of one mail, on one page.
 
 connection -> envelope -> exact octets (``milter.smtp``, which calls ``Pipeline`` with each mail)
--> visible text -> tokens -> score -> verdict -> action -> header edit -> next hop -> reply
--> one journal line, and one in the index of what was seen.
+-> visible text -> tokens -> score -> verdict -> what is known of the sender -> action for each
+recipient -> header edit or quarantine -> next hop -> reply -> one journal line, and one in the
+index of what was seen.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from time import perf_counter
 
 from milter import journal
+from milter.delivery import Delivery, Marking
 from milter.mail import header
+from milter.quarantine.store import Quarantine
 from milter.seen import Index
-from milter.smtp.content import Content
+from milter.smtp.command import Address
 from milter.smtp.envelope import Transaction
 from milter.smtp.next_hop import NextHop
 from milter.smtp.reply import MAIL_LOOP, Reply
-from milter.spam.action import Action, action_for, header_fields
+from milter.spam.action import Action
 from milter.spam.bundle import Bundle
 from milter.spam.judge import judge_content
+from milter.spam.policy import Policy, plan
+from milter.spam.verdict import Judgement
+from milter.trust.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -39,49 +43,49 @@ class Pipeline:
     """Takes a mail from its last octet to its reply.
 
     ``bundle`` is asked anew for each mail, so that a model can be swapped between two of them;
-    ``deadline`` (seconds) bounds the judging; ``clues`` says whether X-Coop-Clues is wanted;
-    ``index``, if any, is told of each mail that was judged.
+    ``deadline`` (seconds) bounds the judging; ``armed`` says whether mail may be held on account
+    of the verdict of a model; ``index`` and ``trust``, if any, are told of each mail.
     """
 
     bundle: Callable[[], Bundle]
     deadline: float
-    clues: bool
+    quarantine: Quarantine
+    armed: Callable[[str], bool]
+    policy: Policy = Policy()
+    marking: Marking = Marking()
     index: Index | None = None
+    trust: Trust | None = None
 
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
-        """Judge, mark, hand on. The reply is the next hop's own."""
+        """Judge, mark or hold, hand on. The reply is the next hop's own, if it was asked."""
         start = perf_counter()
         head = mail.content.head(_JUDGED)
         if header.hops(head) > MAX_HOPS:
             log.error("mail %s has passed more than %d servers: a loop", mail.envelope.id, MAX_HOPS)
             return MAIL_LOOP
         judgement = judge_content(head, self.bundle(), self.deadline)
-        digests = self.index.digests(head) if self.index else None
+        if self.trust:
+            judgement = await self.trust.weigh(head, mail.content, mail.envelope, judgement)
+        mailboxes = [recipient.mailbox for recipient in mail.envelope.recipients]
+        wanted = self._plan(judgement, mailboxes, mail.envelope.recipients)
+        done = {Action.NOTHING: mail.envelope.recipients} if self.policy.shadow else wanted
+        digests = self.index.digests(head, mailboxes) if self.index else None
+        if self.trust:
+            self.trust.remember(head, judgement)
+        del head  # nothing large stays in memory while the next hop takes the mail in
         reply = None
         try:
-            match action_for(judgement):
-                case Action.TAG:
-                    fields = header_fields(judgement, self.clues)
-                    marked, body = _marked(mail.content, head, fields)
-                    del head  # nothing large stays in memory while the next hop takes the mail in
-                    with closing(marked):
-                        pieces = chain(marked.pieces(), mail.content.pieces(body))
-                        reply = await next_hop.deliver(pieces)
+            delivery = Delivery(mail, judgement, self.marking, next_hop, self.quarantine)
+            reply = await delivery.deliver(done)
         finally:  # a delivery that broke off may have arrived
             if self.index and digests:
-                self.index.record(mail.envelope.id, digests, judgement, reply)
-        journal.record(mail, judgement, reply, (perf_counter() - start) * 1000)
+                self.index.record(mail.envelope.id, digests, judgement, reply, done, wanted)
+        journal.record(mail, judgement, done, reply, (perf_counter() - start) * 1000)
         return reply
 
-
-def _marked(content: Content, head: bytes, fields: list[bytes]) -> tuple[Content, int]:
-    """The header with ``fields`` on top, and where in ``content`` the rest begins.
-
-    ``head`` is how ``content`` begins. The header is edited as a whole, however long it is, and
-    then held like any content.
-    """
-    end = header.end_of_header(head)
-    if end == len(head) < content.size:
-        head = content.head(content.size)
-        end = header.end_of_header(head)
-    return content.of_same_kind(header.with_fields(head[:end], fields)), end
+    def _plan(
+        self, judgement: Judgement, mailboxes: list[str], recipients: list[Address]
+    ) -> dict[Action, list[Address]]:
+        """The recipients by what is to be done with the mail for them."""
+        planned = plan(judgement, mailboxes, self.policy, self.armed(judgement.model))
+        return {action: [recipients[i] for i in places] for action, places in planned.items()}

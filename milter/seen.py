@@ -20,28 +20,29 @@ import fcntl
 import json
 import logging
 import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from milter import keys
 from milter.errors import JournalError
 from milter.mail import identity
 
 if TYPE_CHECKING:
     from milter.smtp.reply import Reply
+    from milter.spam.action import Action
     from milter.spam.verdict import Judgement
 
 log = logging.getLogger(__name__)
 
 #: The names within the folder: the file in use, the one before it, the key.
 NAME, BEFORE, KEY = "seen.jsonl", "seen.jsonl.1", "key"
-_KEY_SIZE = 32  # octets
 _DIGEST_SIZE = 16  # octets: two mails in 10^18 share one by chance
+_RECIPIENTS = 100  # of a mail that are kept: a line stays short
 _QUIET = 60.0  # seconds between two log lines on an index that cannot be written
 
 
@@ -51,6 +52,7 @@ class Digests:
 
     message_id: str
     body: str
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class Seen:
     """A line: one mail's passage through the filter, in the words of the log's closed lists.
 
     ``time``: Unix time; ``id``: ties it to the log line; ``reply``: the code that the next hop
-    gave for the mail, 0 where none came (then it may have the mail all the same).
+    gave for the mail, 0 where none came (then it may have the mail all the same); ``action``: what
+    was done, ``would``: what the settings ask for, if that is something else (in shadow);
+    ``recipients``: a keyed digest of each, of many the first hundred.
     """
 
     time: float
@@ -72,9 +76,18 @@ class Seen:
     offers: list[str]
     model: str
     reply: int
+    action: str = ""
+    would: str = ""
+    recipients: list[str] = field(default_factory=list)
 
 
-_FIELDS = tuple(field.name for field in fields(Seen))
+# Lines of an older filter lack what has a default.
+_NEEDED = frozenset(
+    field.name
+    for field in fields(Seen)
+    if field.default is MISSING and field.default_factory is MISSING
+)
+_FIELDS = frozenset(field.name for field in fields(Seen))
 
 
 class Index:
@@ -97,14 +110,23 @@ class Index:
                 "the folder to the filter's user, or name another one under [journal] folder."
             ) from error
 
-    def digests(self, content: bytes) -> Digests:
-        """The digests of a mail; its first megabyte is enough."""
-        return _digests(self._key, content)
+    def digests(self, content: bytes, mailboxes: Sequence[str] = ()) -> Digests:
+        """The digests of a mail, its first megabyte is enough, and of those it goes to."""
+        known = mailboxes[:_RECIPIENTS]
+        to = tuple(_recipient_digest(self._key, mailbox) for mailbox in known)
+        return replace(_digests(self._key, content), recipients=to)
 
     def record(
-        self, mail_id: str, digests: Digests, judgement: Judgement, reply: Reply | None
+        self,
+        mail_id: str,
+        digests: Digests,
+        judgement: Judgement,
+        reply: Reply | None,
+        actions: Iterable[Action] = (),
+        wanted: Iterable[Action] = (),
     ) -> None:
         """Append the line of a mail. Never raises: mail goes on without it, and the log says so."""
+        action, would = ",".join(actions), ",".join(wanted)
         seen = Seen(
             time=round(time.time(), 3),
             id=mail_id,
@@ -117,6 +139,9 @@ class Index:
             offers=list(judgement.offers),
             model=judgement.model,
             reply=reply.code if reply else 0,
+            action=action,
+            would=would if would != action else "",
+            recipients=list(digests.recipients),
         )
         try:
             self._append(json.dumps(asdict(seen), separators=(",", ":")).encode("ascii") + b"\n")
@@ -220,9 +245,25 @@ def with_message_id(folder: Path, message_id: bytes) -> list[Seen]:
     return list(_matching(folder, Digests(_digest(key, b"message-id", message_id), "")))
 
 
+def recent(folder: Path, since: float, recipient: str = "") -> Iterator[Seen]:
+    """The mails seen since a Unix time, oldest first; with ``recipient`` (a mailbox) only those
+    that went there. Raises ``JournalError`` where the index cannot be read."""
+    key = _existing_key(folder)
+    if not key:
+        return
+    needle = _recipient_digest(key, recipient).encode("ascii") if recipient else b""
+    for line in _lines(folder):
+        if needle in line and (seen := _parsed(line)) and seen.time >= since:
+            yield seen
+
+
 def oldest(folder: Path) -> float | None:
     """The Unix time from which on the index has lines; None where it has none."""
     return next((seen.time for line in _lines(folder) if (seen := _parsed(line))), None)
+
+
+def _recipient_digest(key: bytes, mailbox: str) -> str:
+    return _digest(key, b"recipient", mailbox.encode("utf-8", "surrogateescape"))
 
 
 def _digests(key: bytes, content: bytes) -> Digests:
@@ -239,36 +280,24 @@ def _digest(key: bytes, kind: bytes, octets: bytes) -> str:
 
 
 def _key(folder: Path) -> bytes:
-    """The key, made where there is none; of two processes that make one, the first one's counts."""
+    """The key, made where there is none."""
     if key := _existing_key(folder):
         return key
-    file, aside = tempfile.mkstemp(prefix="key.", dir=folder)  # 0600
-    try:
-        with os.fdopen(file, "wb") as out:
-            out.write(os.urandom(_KEY_SIZE))
-            out.flush()
-            os.fsync(out.fileno())
-        with suppress(FileExistsError):
-            (folder / KEY).hardlink_to(aside)  # whole, or not there
-    finally:
-        Path(aside).unlink()
+    keys.make(folder / KEY)
     return _existing_key(folder)
 
 
 def _existing_key(folder: Path) -> bytes:
     """The key, or nothing where there is none: then there is no index either."""
     try:
-        key = (folder / KEY).read_bytes()
-    except FileNotFoundError:
-        return b""
+        return keys.existing(folder / KEY)
     except OSError as error:
         raise _unreadable(folder / KEY, error) from error
-    if len(key) != _KEY_SIZE:
+    except ValueError as error:
         raise JournalError(
-            f"{folder / KEY}: not a key of {_KEY_SIZE} octets. Put the right one back, or remove "
-            "it: a new one is made, and older lines of the index are then of no use."
-        )
-    return key
+            f"{folder / KEY}: {error}. Put the right one back, or remove it: a new one is made, "
+            "and older lines of the index are then of no use."
+        ) from error
 
 
 def _unreadable(path: Path, error: OSError) -> JournalError:
@@ -308,6 +337,8 @@ def _parsed(line: bytes) -> Seen | None:
     """A line's mail; None for what a crash cut off."""
     try:
         told = json.loads(line)
-        return Seen(**{name: told[name] for name in _FIELDS})
-    except (ValueError, KeyError, TypeError, RecursionError):
+        if not told.keys() >= _NEEDED:
+            return None
+        return Seen(**{name: told[name] for name in _FIELDS & told.keys()})
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return None

@@ -6,23 +6,30 @@ import asyncio
 import errno
 import gc
 import logging
-import os
 import signal
-import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from milter import maildir, tls
 from milter.config import Settings
+from milter.deferred import keep_trying
+from milter.delivery import Marking
 from milter.errors import NextHopError, StartError
+from milter.evidence import Arming
+from milter.hops import Ways
+from milter.listeners import BACKLOG, Listeners, open_listeners
 from milter.models import ModelInUse
+from milter.outgoing import Outgoing
 from milter.pipeline import Pipeline
+from milter.quarantine.store import Quarantine
 from milter.seen import Index
 from milter.smtp import reply
-from milter.smtp.endpoint import Endpoint
-from milter.smtp.next_hop import LmtpNextHop, NextHop, SmtpNextHop, Timeouts
-from milter.smtp.receiver import Receiver, ReceiverSettings
+from milter.smtp.connection import Connection
+from milter.smtp.next_hop import NextHop
+from milter.smtp.receiver import Receiver, ReceiverSettings, Route
+from milter.spam.policy import Policy, Wish
+from milter.trust.trust import build as build_trust
+from milter.workers import Seats, Workers
 
 log = logging.getLogger(__name__)
 
@@ -43,28 +50,53 @@ class Server:
         self.model = ModelInUse(settings.model)
         if not settings.filter.next_hop:
             maildir.prepare(settings.filter.maildir)
-        kept = settings.journal
-        index = Index(kept.folder, kept.size) if kept.enabled else None
-        self._pipeline = Pipeline(self.model, settings.limits.judging, settings.header.clues, index)
-        self._sessions: set[Receiver] = set()
+        self._ways = Ways(settings)
+        self._trust = build_trust(settings)
+        self._policy = _policy(settings)
+        self._quarantine = Quarantine(settings.quarantine.folder, settings.quarantine.group)
+        if self._policy.may_hold:
+            self._quarantine.prepare()
+        self._pipeline = self._new_pipeline()
+        self._sessions: set[Connection] = set()
+        self._seats = Seats(settings.limits.sessions, settings.filter.workers)
+        self._number = 0  # which worker this is
+        self._listeners = Listeners()
         self._quiet_until = 0.0
-        self._receiver_settings = ReceiverSettings(
-            hostname=settings.hostname,
-            before_queue=settings.before_queue,
-            stray_line_ends=settings.filter.stray_line_ends,
-            xforward_peers=settings.filter.xforward_peers,
-            message_size=settings.limits.message_size,
-            memory=settings.limits.memory,
-            errors=settings.limits.errors,
-            commands=settings.limits.commands,
-            idle=settings.limits.idle,
-            tls=tls.for_senders(settings),
-            tls_required=settings.tls.required,
-        )
-        self._next_hop_tls = tls.for_next_hop(settings)
+        self._receiver_settings = _receiver_settings(settings)
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until SIGTERM or SIGINT; ``ready`` is called once mail can come. SIGHUP: reload.
+    def _new_pipeline(self) -> Pipeline:
+        settings = self._settings
+        kept = settings.journal
+        return Pipeline(
+            bundle=self.model,
+            deadline=settings.limits.judging,
+            policy=self._policy,
+            marking=Marking(settings.header.clues, settings.policy.subject_prefix),
+            quarantine=self._quarantine,
+            armed=Arming(settings),
+            index=Index(kept.folder, kept.size) if kept.enabled else None,
+            trust=self._trust,
+        )
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT, in as many processes as the settings say.
+
+        ``ready`` is called once mail can come. SIGHUP: reload.
+        """
+        self._listeners = open_listeners(self._settings)
+        gc.freeze()  # what lives from here on lives for ever: spare the collector the walk
+        if self._settings.filter.workers == 1:
+            asyncio.run(self._serve(ready))
+            return
+        ready()  # senders wait in the backlog until the first worker is there
+        Workers(self._settings.filter.workers, self._as_worker, self._listeners.close).run()
+
+    def _as_worker(self, number: int, life: int) -> None:
+        self._number = number
+        asyncio.run(self._serve(lambda: None, life))
+
+    async def _serve(self, ready: Callable[[], None], life: int | None = None) -> None:
+        """Serve in this process. The filter ends, too, when ``life``, a pipe, is closed.
 
         A newly published model is taken over meanwhile (``milter.models``).
         """
@@ -74,15 +106,22 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.model.reload)
-        listener = await self._listen()
-        await self._try_next_hop()
-        gc.freeze()  # what lives from here on lives for ever: spare the collector the walk
-        watching = asyncio.create_task(self.model.watch())
+        if life is not None:
+            loop.add_reader(life, stop.set)
+        listeners = await self._listen()
+        beside = [asyncio.create_task(self.model.watch())]
+        if self._number == 0:
+            await self._try_next_hop()
+            beside.append(asyncio.create_task(keep_trying(self._quarantine, self._ways.onward)))
         ready()
         await stop.wait()
-        watching.cancel()
-        listener.close()
+        for task in beside:
+            task.cancel()
+        for listener in listeners:
+            listener.close()
         await self._drain()
+        if self._trust:
+            self._trust.close()
 
     def _loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Say in one line, now and then, that descriptors ran out; asyncio tries on by itself."""
@@ -97,45 +136,39 @@ class Server:
                 error.strerror,
             )
 
-    async def _listen(self) -> asyncio.Server:
-        endpoint = self._settings.filter.listen
+    async def _listen(self) -> list[asyncio.Server]:
         loop = asyncio.get_running_loop()
-        if inherited := _inherited_socket():
-            return await loop.create_server(self._session, sock=inherited)
-        try:
-            if endpoint.path:
-                _remove_stale_socket(Path(endpoint.path))
-                return await loop.create_unix_server(self._session, endpoint.path)
-            return await loop.create_server(self._session, endpoint.host, endpoint.port)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise StartError(
-                f"cannot listen on {endpoint}: {reason}. Is a filter running already, "
-                "or another program on this port? Name another one with --listen."
-            ) from error
+        wanted = [(self._incoming, listener) for listener in self._listeners.incoming]
+        wanted += [(self._outgoing, listener) for listener in self._listeners.outgoing]
+        return [
+            await loop.create_server(session, sock=listener, backlog=BACKLOG)
+            for session, listener in wanted
+        ]
 
-    def _session(self) -> asyncio.Protocol:
-        if len(self._sessions) >= self._settings.limits.sessions:
+    def _incoming(self) -> asyncio.Protocol:
+        return self._session(self._ways.onward(), self._pipeline)
+
+    def _outgoing(self) -> asyncio.Protocol:
+        assert self._trust
+        return self._session(self._ways.outgoing(), Outgoing(self._trust))
+
+    def _session(self, next_hop: NextHop, route: Route) -> asyncio.Protocol:
+        if not self._seats.free():
             log.warning("more than %d sessions: one was refused", self._settings.limits.sessions)
             return _Refusal()
-        receiver = Receiver(self._receiver_settings, self.new_next_hop(), self._pipeline)
+        receiver = Receiver(self._receiver_settings, next_hop, route)
         self._sessions.add(receiver)
-        receiver.on_end = self._sessions.discard
+        self._seats.taken(self._number, len(self._sessions))
+        receiver.on_end = self._ended
         return receiver
 
-    def new_next_hop(self) -> NextHop:
-        """One session's way to the next hop."""
-        limits = self._settings.limits
-        if not self._settings.filter.next_hop:
-            return maildir.MaildirNextHop(self._settings.filter.maildir)
-        endpoint = Endpoint.parse_next_hop(self._settings.filter.next_hop)
-        client = LmtpNextHop if endpoint.lmtp else SmtpNextHop
-        timeouts = Timeouts(limits.connect, limits.reply, limits.final, limits.total)
-        return client(endpoint, self._settings.hostname, timeouts, self._next_hop_tls)
+    def _ended(self, receiver: Connection) -> None:
+        self._sessions.discard(receiver)
+        self._seats.taken(self._number, len(self._sessions))
 
     async def _try_next_hop(self) -> None:
         """Say at start what else would only show with the first mail. Postfix may start later."""
-        next_hop = self.new_next_hop()
+        next_hop = self._ways.onward()
         try:
             await next_hop.open()
         except NextHopError as error:
@@ -163,6 +196,28 @@ class Server:
             await asyncio.wait(late, timeout=5)
 
 
+def _policy(settings: Settings) -> Policy:
+    wishes = settings.policy
+    named = {name: Wish(wish) for name, wish in wishes.recipients.items()}
+    return Policy(Wish(wishes.default), named, wishes.shadow)
+
+
+def _receiver_settings(settings: Settings) -> ReceiverSettings:
+    return ReceiverSettings(
+        hostname=settings.hostname,
+        before_queue=settings.before_queue,
+        stray_line_ends=settings.filter.stray_line_ends,
+        xforward_peers=settings.filter.xforward_peers,
+        message_size=settings.limits.message_size,
+        memory=settings.limits.memory,
+        errors=settings.limits.errors,
+        commands=settings.limits.commands,
+        idle=settings.limits.idle,
+        tls=tls.for_senders(settings),
+        tls_required=settings.tls.required,
+    )
+
+
 class _Refusal(asyncio.Protocol):
     """A connection that is one too many: 421 and the end, before anything is set up for it."""
 
@@ -170,24 +225,3 @@ class _Refusal(asyncio.Protocol):
         assert isinstance(transport, asyncio.WriteTransport)
         transport.write(reply.TOO_MANY_SESSIONS.octets)
         transport.close()
-
-
-def _inherited_socket() -> socket.socket | None:
-    """The listener that systemd opened for us (sd_listen_fds(3)), if it did.
-
-    It stays open while one filter ends and the next one starts: senders wait, none is refused.
-    """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
-        return None
-    return socket.socket(fileno=3)  # systemd's first; family and protocol are read off it
-
-
-def _remove_stale_socket(path: Path) -> None:
-    """Remove a socket file that nobody listens on; it stays behind when a filter is killed."""
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(os.fspath(path))
-        except ConnectionRefusedError:
-            path.unlink()

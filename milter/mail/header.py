@@ -24,6 +24,9 @@ _OURS = re.compile(
 # for any number of them) only at the very top, so our fields go below.
 _FROM_LINE = re.compile(rb"(?:>*From [^\n]*\n)++")
 _RECEIVED = re.compile(rb"^Received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_SUBJECT = re.compile(
+    rb"^(Subject[ \t]*:)([^\n]*\n(?:[ \t][^\n]*\n)*+)", re.IGNORECASE | re.MULTILINE
+)
 # A whole header: fields, each with its folded lines.
 _HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*+)*+")
 # One field: name, then the value with its folded lines.
@@ -76,6 +79,28 @@ def with_fields(content: bytes, fields: Sequence[bytes]) -> bytes:
     at = top.end() if top else 0
     separator = b"\r\n" if rest[at : at + 1] in (b" ", b"\t") else b""
     return b"".join([rest[:at], *fields, separator, rest[at:]])
+
+
+def with_subject_prefix(content: bytes, prefix: bytes) -> bytes:
+    """``content`` with ``prefix`` (ASCII, encoded where need be) as the subject's first line.
+
+    What stood there follows as a folded line, octet for octet. A mail without a subject gets one;
+    one whose subject begins with ``prefix`` already stays as it is.
+    """
+    end = end_of_header(content)
+    subject = _SUBJECT.search(content, 0, end)
+    if not subject:
+        field = b"Subject: " + prefix + b"\r\n"
+        top = _FROM_LINE.match(content)
+        at = top.end() if top else 0
+        return content[:at] + field + content[at:]
+    if subject[2].lstrip(b" \t\r\n").startswith(prefix):
+        return content
+    old = subject[2]
+    fold = b"" if old.startswith(b"\r\n") or old.isspace() else b"\r\n"
+    blank = b"" if old[:1].isspace() else b" "
+    at = subject.start(2)
+    return content[:at] + b" " + prefix + fold + blank + content[at:]
 
 
 def fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:

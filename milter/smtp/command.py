@@ -78,6 +78,8 @@ _PATH = re.compile(
     rb"(?:[ ]+(?P<parameters>.*))?\Z",
     re.IGNORECASE | re.DOTALL,
 )
+# RFC 5321 appendix C: "@a,@b:" before the address, to be ignored.
+_SOURCE_ROUTE = re.compile(rb"\A@[^:\"]*:")
 # A control character inside a command could start a line of its own further down.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -110,6 +112,16 @@ class Address:
         domain = self.path.rstrip(b">").rpartition(b"@")[2] if b"@" in self.path else b""
         text = domain.decode("ascii", "replace").lower()
         return "".join(c if c.isalnum() or c in ".-_[]:" else "?" for c in text)[:255]
+
+    @property
+    def mailbox(self) -> str:
+        """The address as people compare it: no brackets or source route, ASCII in small letters.
+
+        RFC 5321 2.4 lets a host tell capitals in local parts apart; none does. Other letters stay:
+        strauß@ and strauss@ are two people. What is no UTF-8 is written as ``\\xNN``.
+        """
+        bare = _SOURCE_ROUTE.sub(b"", self.path.removeprefix(b"<").removesuffix(b">"))
+        return bare.lower().decode("utf-8", "backslashreplace")
 
     def wants(self, parameter: bytes) -> bool:
         """Whether ``parameter`` (a keyword in capitals) is among the parameters."""

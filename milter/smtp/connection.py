@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio.streams import StreamReaderProtocol
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiosmtpd.smtp import SMTP
 
@@ -34,7 +34,21 @@ class OctetsBehindData(Exception):
     """Octets were waiting behind the end of data, or behind STARTTLS, where none may be."""
 
 
-class Connection(SMTP):
+class _Unsearched:
+    """What aiosmtpd finds no methods in.
+
+    At each connection it goes through all attributes for ``smtp_``, ``auth_`` and ``handle_``,
+    which takes longer than all else at its beginning; none of them is used here.
+    """
+
+    def __dir__(self) -> Iterable[str]:
+        return ()
+
+
+_NO_HANDLER = _Unsearched()
+
+
+class Connection(_Unsearched, SMTP):
     """What every session does, whatever its commands; subclasses say those in ``_converse``.
 
     ``idle`` is how long (seconds) a sender may be silent.
@@ -43,7 +57,7 @@ class Connection(SMTP):
     line_length_limit = READ  # what asyncio buffers before it makes the sender wait
 
     def __init__(self, hostname: str, idle: float) -> None:
-        super().__init__(handler=None, hostname=hostname, loop=asyncio.get_running_loop())
+        super().__init__(_NO_HANDLER, hostname=hostname, loop=asyncio.get_running_loop())
         self._idle = idle
         self._buffer = b""
         self._busy = False  # between a command's last octet and its reply, or within a mail

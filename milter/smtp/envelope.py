@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from milter.smtp.command import Address
@@ -16,11 +17,16 @@ def _new_id() -> str:
 
 @dataclass(slots=True)
 class Envelope:
-    """The envelope of one mail: sender, accepted recipients, and the client behind Postfix."""
+    """The envelope of one mail: sender, accepted recipients, and the client behind Postfix.
+
+    ``sender`` is as it was handed on; ``client`` names the remote client for logs, ``attributes``
+    is all that XFORWARD told about it.
+    """
 
     sender: Address
     recipients: list[Address] = field(default_factory=list)
     client: str = "unknown"
+    attributes: Mapping[bytes, bytes] = field(default_factory=dict)
     id: str = field(default_factory=_new_id)
 
 

@@ -225,12 +225,14 @@ class Receiver(Connection):
             return r.ONE_MAIL_ONLY
         if sender.size > self._settings.message_size:
             return r.TOO_LARGE
-        self._mail = Envelope(sender, client=xforward.client(self._client))
+        attributes = self._client
+        self._mail = Envelope(sender, client=xforward.client(attributes), attributes=attributes)
         await self._next_hop.open()
         if sender.wants(b"SMTPUTF8") and b"SMTPUTF8" not in self._next_hop.capabilities:
             return r.NO_SMTPUTF8
         if b"SIZE" not in self._next_hop.capabilities:
             sender = sender.without(b"SIZE")  # we announced it for ourselves (RFC 1870)
+            self._mail.sender = sender
         reply = self._handed_back(await self._next_hop.mail(sender, self._client))
         if reply.positive:
             self._state = State.MAIL

@@ -1,4 +1,4 @@
-"""Verdict to action: the last of the three steps, and the words of the header that is its sign."""
+"""What can be done with a judged mail, and the words of the header that is the verdict's sign."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ _WORD = 75
 
 
 class Action(StrEnum):
-    """What is done with a judged mail."""
+    """What is done with a judged mail: a closed list for log, index and page."""
 
     TAG = "tag"
-
-
-def action_for(judgement: Judgement) -> Action:
-    """Every mail is tagged; nothing is held back or refused on account of its verdict."""
-    return Action.TAG
+    TAG_SUBJECT = "tag-subject"
+    QUARANTINE = "quarantine"
+    NOTHING = "nothing"
 
 
 def header_fields(judgement: Judgement, clues: bool = True) -> list[bytes]:
@@ -45,6 +43,13 @@ def header_fields(judgement: Judgement, clues: bool = True) -> list[bytes]:
         words = [f"{_as_word(text)} ({weight:+.1f})" for text, weight in judgement.clues]
         fields.append(_folded(header.CLUES, ", ".join(words).split(" ")))
     return fields
+
+
+def subject_prefix(text: str) -> bytes:
+    """What is put before a subject, as it may stand in a header: ASCII, else RFC 2047."""
+    text = " ".join(text.split())
+    plain = text.isascii() and text.isprintable() and "=?" not in text
+    return (text if plain else _as_word(text)).encode("ascii")
 
 
 def _folded(name: bytes, words: list[str]) -> bytes:

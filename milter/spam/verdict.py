@@ -31,11 +31,18 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a mail was not judged. The same words in header, log, metrics and tests."""
+    """Why a verdict is not the score's. The same words in header, log, metrics and tests."""
 
+    # the mail was not judged: unscored
     TIMEOUT = "timeout"
     TOO_LITTLE_TEXT = "too-little-text"
     UNREADABLE = "unreadable"
+    TRUSTED_SENDER = "trusted-sender"  # an allowed one, and its signature shows it
+    # the mail was judged, and something else was known
+    REFUSED_SENDER = "refused-sender"  # fake, whatever it says
+    THREAD = "thread"  # fake: it chases up a fake of the same sender
+    CORRESPONDENT = "known-correspondent"  # unsure at most: the owner has written there
+    RELEASED = "released"  # none: it was held as a fake, and somebody has let it go
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,14 @@ def judge(tokens: Tokens, bundle: Bundle) -> Judgement:
     """Judge a mail by its tokens."""
     if tokens.count < bundle.too_little:
         return unscored(Reason.TOO_LITTLE_TEXT, bundle.version)
-    views = f.views(tokens)
-    weights = bundle.weights[views[0].named.ids].astype(np.float64) * bundle.scale
-    logits = np.stack([view.values @ weights[view.at] for view in views]) + bundle.intercept
-    worst = most_fake(logits)
-    vector = views[worst]
-    parts = weights[vector.at] * vector.values[:, np.newaxis]
-    score = probabilities(logits[worst], bundle.temperature)
+    named = f.named(tokens)
+    weights = np.multiply(bundle.weights.take(named.ids, axis=0), bundle.scale, dtype=np.float64)
+    worst = most_fake(named.dense() @ weights + bundle.intercept) if tokens.longer else 0
+    vector = named.upto(named.ends[worst])
+    weights = weights.take(vector.at, axis=0)
+    logits = vector.values @ weights + bundle.intercept
+    parts = weights * vector.values[:, np.newaxis]
+    score = probabilities(logits, bundle.temperature)
     return Judgement(
         verdict=decide(score, bundle.thresholds),
         model=bundle.version,
@@ -118,6 +126,11 @@ def decide(score: Score, thresholds: Thresholds) -> Verdict:
 
 def _clues(vector: f.Features, parts: NDArray[np.float64]) -> list[tuple[str, float]]:
     """The features that moved ``fake`` most against the mean of the other labels."""
-    margin = parts[:, _FAKE] - parts[:, _OTHERS].mean(axis=1)
-    heaviest = np.argsort(-np.abs(margin), kind="stable")[:CLUES].tolist()
+    margin = parts[:, _FAKE] - sum(parts[:, label] for label in _OTHERS) / len(_OTHERS)
+    weight = np.abs(margin)
+    if len(weight) > CLUES:  # to sort some is quicker than to sort them all
+        some = (weight >= np.partition(weight, -CLUES)[-CLUES]).nonzero()[0]
+    else:
+        some = np.arange(len(weight))
+    heaviest = some[np.argsort(-weight[some], kind="stable")][:CLUES].tolist()
     return [(vector.name(i), float(margin[i])) for i in heaviest if margin[i]]

@@ -24,6 +24,7 @@ import pytest
 from faults import runbook
 from harness.filter import RunningFilter, running_filter
 from harness.ports import free_port, listens, wait_until
+from milter.quarantine.store import Quarantine
 from smtp import rig
 from smtp.scripted_hop import ScriptedHop
 from spam.tiny import FAKE, NAME, write_bundle, write_models
@@ -73,7 +74,8 @@ class Attempt:
     def __init__(self, bundle: Bundle, answers: dict[str, bytes] | None = None) -> None:
         self.hop = ScriptedHop(answers)
         self.reply = b""
-        self.pipeline = Pipeline(lambda: bundle, deadline=0.3, clues=True)
+        quarantine = Quarantine(Path("/nowhere"))  # nobody has asked for one
+        self.pipeline = Pipeline(lambda: bundle, 0.3, quarantine, armed=lambda model: False)
         self.settings: dict[str, Any] = {"before_queue": True}
 
     def run(self, content: bytes = FAKE, drop_at: str = "") -> Attempt:

@@ -216,3 +216,21 @@ class TestDomain:
         assert domain.isascii()
         assert domain.isprintable()
         assert len(domain) <= 255
+
+
+class TestMailbox:
+    @pytest.mark.parametrize(
+        ("path", "mailbox"),
+        [
+            (b"<Anna@Example.ORG>", "anna@example.org"),
+            (b"<>", ""),
+            (b"<postmaster>", "postmaster"),
+            (b"<@one.example,@two.example:Anna@Example.org>", "anna@example.org"),
+            (b'<"@one:x"@example.org>', '"@one:x"@example.org'),
+            ("<strauß@example.org>".encode(), "strauß@example.org"),  # not strauss@
+            ("<MÜLLER@example.org>".encode(), "mÜller@example.org"),
+            (b"<\xff@example.org>", "\\xff@example.org"),
+        ],
+    )
+    def test_mailbox(self, path: bytes, mailbox: str) -> None:
+        assert Address(path, b"").mailbox == mailbox

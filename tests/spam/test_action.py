@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from milter.spam.action import Action, action_for, header_fields
+from milter.spam.action import header_fields
 from milter.spam.terms import ASKS, OFFERS
 from milter.spam.verdict import Judgement, Reason, Score, Verdict, unscored
 
@@ -64,10 +64,6 @@ def parsed(fields: list[bytes], name: str) -> str:
     assert len(mail.keys()) == len(fields) + 1
     assert mail.get_payload() == "body\r\n"
     return "".join(mail[name].splitlines())
-
-
-def test_everything_is_tagged() -> None:
-    assert action_for(judgement()) is Action.TAG
 
 
 def test_as_in_the_contract() -> None:
