@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from milter.commands import completion, digest, evidence, quarantine, review, shadow
 from milter.errors import CoopError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ OK, INCOMPLETE, REFUSED = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every fault of ours is a line on standard error, never a traceback."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    completion.complete(parser)
+    options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--next-hop", metavar="HOST:PORT", help="where mail goes on to (default: a Maildir)"
     )
+    serve.add_argument("--workers", metavar="N", type=int, help="processes (default: 1)")
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser("check", help="judge mails in files, without changing them")
@@ -72,23 +76,34 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--config", metavar="FILE", type=Path, help="the filter's settings (TOML)")
     why.set_defaults(run=_why)
 
+    evidence.add_to(commands)
+    shadow.add_to(commands)
+    digest.add_to(commands)
+    review.add_to(commands)
+    quarantine.add_to(commands)
+    completion.add_to(commands)
+
     config = commands.add_parser("config", help="print the settings with their defaults, explained")
     config.set_defaults(run=_config)
     return parser
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import asyncio
-
+    # One thread of linear algebra: a mail's sums are too small for more, and workers are forked.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from milter.config import load
     from milter.server import Server
 
-    given = {"listen": options.listen, "next_hop": options.next_hop}
+    given = {
+        "listen": options.listen,
+        "next_hop": options.next_hop,
+        "workers": options.workers,
+    }
     overrides = {"filter": {key: value for key, value in given.items() if value is not None}}
     settings = load(options.config, overrides)
     _log_to_stderr(settings)
     server = Server(settings)
-    asyncio.run(server.run(lambda: _say_ready(settings, server.model().version)))
+    server.run(lambda: _say_ready(settings, server.model().version))
     return OK
 
 

@@ -97,18 +97,18 @@ def by_copy(settings: Settings, source: str, content: bytes) -> Answer:
 
 
 def _answer(settings: Settings, message_id: bytes, title: str, passages: list[Seen]) -> Answer:
-    receipts = [
+    found = [
         receipt
-        for receipt in _receipts(settings.model.folder / RECEIPTS)
+        for receipt in receipts(settings.model.folder / RECEIPTS)
         if (message_id and receipt.message_id == _text(message_id)) or receipt.source == title
     ]
     told = [line for passage in passages for line in _passage(passage)]
     told = told or [_unknown(settings)]
-    told += [_correction(receipt) for receipt in receipts] or [
+    told += [_correction(receipt) for receipt in found] or [
         f"No correction: {settings.model.folder / RECEIPTS} has no receipt for it."
     ]
     lines = [title, *(f"  {line}" for line in told)]
-    return Answer([printable(line) for line in lines], bool(passages or receipts))
+    return Answer([printable(line) for line in lines], bool(passages or found))
 
 
 def _text(octets: bytes) -> str:
@@ -153,8 +153,11 @@ def _correction(receipt: Receipt) -> str:
     return f"Correction: {sentence}{because}. {receipt.source}"
 
 
-def _receipts(path: Path) -> Iterator[Receipt]:
-    """The receipts in their order; a line that is none is skipped, and the log says so."""
+def receipts(path: Path) -> Iterator[Receipt]:
+    """The receipts in a file, in order; a line that is none is skipped, and the log says so.
+
+    Raises ``JournalError`` where they cannot be read.
+    """
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):

@@ -110,18 +110,24 @@ def need(program: str, package: str) -> None:
 
 @contextmanager
 def running_postfix(
-    arrangement: str, defaults_behind: bool = False, lmtp: int = 0
+    arrangement: str,
+    defaults_behind: bool = False,
+    lmtp: int = 0,
+    hold: bool = False,
+    more: tuple[str, str] = ("", ""),
 ) -> Iterator[Postfix]:
     """Postfix set up with the files of ``deploy/postfix`` for one arrangement.
 
     ``defaults_behind``: without what these set against smuggled mails at the listener behind.
-    ``lmtp``: the port of who keeps the mailboxes; 0: Postfix does, in one for all.
+    ``lmtp``: the port of who keeps the mailboxes; 0: Postfix does, in one for all. ``hold``: with
+    the recipe of ``hold.master.cf``. ``more``: what else is in main.cf and in master.cf.
     """
     need("postfix", "postfix")
     run = Path(tempfile.mkdtemp(prefix="coop-postfix-"))
     postfix = Postfix(free_port(), free_port(), free_port(), run)
     try:
-        _write(postfix, arrangement, defaults_behind, lmtp)
+        _write(postfix, arrangement, defaults_behind, lmtp, hold)
+        _append(run, *more)
         _postfix(run, "start")
         wait_until(lambda: listens(postfix.port) and listens(postfix.behind_port), "Postfix up")
         yield postfix
@@ -130,7 +136,9 @@ def running_postfix(
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _write(postfix: Postfix, arrangement: str, defaults_behind: bool, lmtp: int) -> None:
+def _write(
+    postfix: Postfix, arrangement: str, defaults_behind: bool, lmtp: int, hold: bool
+) -> None:
     run = postfix.run
     run.chmod(0o755)  # the delivery agent runs as nobody and must get through
     for name in ("etc", "queue", "data", "mail"):
@@ -139,6 +147,10 @@ def _write(postfix: Postfix, arrangement: str, defaults_behind: bool, lmtp: int)
     os.chown(run / "mail", _NOBODY, _NOBODY)
     main = _MAIN.format(run=run, nobody=_NOBODY)
     master = _MASTER + _with_ports((DEPLOY / f"{arrangement}.master.cf").read_text(), postfix)
+    if hold:  # right behind the listener, with which both files end
+        held = _with_ports((DEPLOY / "hold.master.cf").read_text(), postfix)
+        master += held.replace("/etc/postfix/", f"{run}/etc/")
+        shutil.copy(DEPLOY / "hold.regexp", run / "etc" / "coop-hold.regexp")
     if lmtp:
         main += f"virtual_transport = lmtp:inet:127.0.0.1:{lmtp}\n"
     if arrangement == "after-queue":
@@ -150,12 +162,23 @@ def _write(postfix: Postfix, arrangement: str, defaults_behind: bool, lmtp: int)
     (run / "etc" / "master.cf").write_text(master)
 
 
+def _append(run: Path, main: str, master: str) -> None:
+    with (run / "etc" / "main.cf").open("a") as file:
+        file.write(main)
+    with (run / "etc" / "master.cf").open("a") as file:
+        file.write(_without_chroot(master))
+
+
 def _with_ports(text: str, postfix: Postfix) -> str:
     """The file as it is, but for ports, and for chroots, which need files under /var/spool."""
     text = re.sub(r"^smtp( +inet)", rf"127.0.0.1:{postfix.port}\1", text, flags=re.MULTILINE)
     text = text.replace("127.0.0.1:10026", f"127.0.0.1:{postfix.behind_port}")
     text = text.replace("127.0.0.1:10025", f"127.0.0.1:{postfix.filter_port}")
     text = text.replace("[127.0.0.1]:10025", f"[127.0.0.1]:{postfix.filter_port}")
+    return _without_chroot(text)
+
+
+def _without_chroot(text: str) -> str:
     return re.sub(r"^(\S+ +(?:inet|unix) +\S +\S +)y", r"\1n", text, flags=re.MULTILINE)
 
 
