@@ -6,6 +6,7 @@ Each check looks at one value, so that all faults of a file are found in one go.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -34,6 +35,8 @@ Wish = NewType("Wish", str)
 Wishes = NewType("Wishes", Mapping[str, str])  # by address or domain
 Senders = NewType("Senders", tuple[str, ...])  # addresses and domains
 Nameservers = NewType("Nameservers", tuple[str, ...])
+PageUrl = NewType("PageUrl", str)  # where a browser finds the page, or empty
+OptionalMailbox = NewType("OptionalMailbox", str)  # a mail address, or empty
 OptionalEndpoint = NewType("OptionalEndpoint", str)  # an endpoint, or empty
 Network = IPv4Network | IPv6Network
 
@@ -41,6 +44,12 @@ ARRANGEMENTS = ("before-queue", "after-queue")
 STRAY_LINE_ENDS = ("blank", "reject")
 NEXT_HOP_TLS = ("off", "required")
 WISHES = ("tag", "tag-subject", "quarantine", "nothing")
+#: Where a page is: what may stand in a link of a mail as it is.
+URL = re.compile(r"https?://[!#-;=?-~]+")
+#: An address that needs no quotes anywhere.
+MAILBOX = re.compile(
+    r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?", re.ASCII
+)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -161,6 +170,20 @@ def _share(value: object) -> float:
     return float(value)
 
 
+def _page_url(value: object) -> str:
+    text = _text(value)
+    if text and not URL.fullmatch(text):
+        raise ValueError(f"must begin with https:// or http:// and a host, not {text!r}")
+    return text
+
+
+def _optional_mailbox(value: object) -> str:
+    text = _text(value)
+    if text and not MAILBOX.fullmatch(text):
+        raise ValueError(f"must be a mail address such as filter@example.org, not {text!r}")
+    return text
+
+
 def _optional_endpoint(value: object) -> str:
     return "" if value == "" else str(_endpoint(value))
 
@@ -209,6 +232,8 @@ _CHECKS: dict[object, Callable[[object], object]] = {
     Senders: _senders,
     Nameservers: _nameservers,
     OptionalEndpoint: _optional_endpoint,
+    OptionalMailbox: _optional_mailbox,
+    PageUrl: _page_url,
 }
 
 

@@ -23,6 +23,8 @@ from milter.checks import (
     Octets,
     OptionalEndpoint,
     OptionalFile,
+    OptionalMailbox,
+    PageUrl,
     Seconds,
     Senders,
     Share,
@@ -252,7 +254,7 @@ class Review:
         Endpoint.parse("127.0.0.1:10080"),
         "Where a browser finds it. Off this machine only behind a web server that speaks TLS.",
     )
-    url: str = _setting(
+    url: PageUrl = _setting(
         "",
         "Its address as recipients see it, such as https://mail.example.org/review: for the links "
         "of the digest, and where a web server stands before it. Empty: http://LISTEN.",
@@ -269,7 +271,7 @@ class Digest:
     """A mail a day to each recipient of whom mail was held (coop-verdict digest, by a timer)."""
 
     enabled: bool = _setting(False, "Whether coop-verdict digest sends any.")
-    sender: str = _setting(
+    sender: OptionalMailbox = _setting(
         "", "The address in From. Empty: coop-verdict@ and the filter's hostname."
     )
     link_days: Count = _setting(7, "Days for which its release links hold.")

@@ -6,12 +6,12 @@ cannot be delivered bounces to nobody (RFC 5321 4.5.5). It does not pass the fil
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from milter.checks import MAILBOX, URL
 from milter.config import Settings
 from milter.digest.letter import Entry, Letter, compose
 from milter.digest.links import Links, fits
@@ -30,10 +30,6 @@ _PAGE = 500
 _DAY = 86400
 # Seconds between two digests to one recipient: a day, less what a timer may be early.
 _APART = 20 * 3600
-_URL = re.compile(r"https?://[!#-;=?-~]+")
-_SENDER = re.compile(
-    r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?", re.ASCII
-)
 
 
 @dataclass(slots=True)
@@ -73,9 +69,9 @@ class Form:
         listen = settings.review.listen
         url = settings.review.url or ("" if listen.path else f"http://{listen}")
         faults = []
-        if not _SENDER.fullmatch(sender):
+        if not MAILBOX.fullmatch(sender):
             faults.append(f"[digest] sender: {sender!r} is not an address such as coop@example.org")
-        if not _URL.fullmatch(url):
+        if not URL.fullmatch(url):
             faults.append(f"[review] url: {url!r} is not an address such as https://example.org")
         if faults:
             raise SettingsError(faults)

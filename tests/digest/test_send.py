@@ -326,11 +326,10 @@ def test_all_faults_of_the_settings_at_once() -> None:
     for url in ("mail.example.org", "https://a b", 'https://a"b', "https://a\nb", "javascript:x"):
         for sender in ("x", "a@b\r\nBcc: c@d", "Max <a@b.example>", "a@-"):
             with pytest.raises(SettingsError) as refused:
-                Form.of(settings(review={"url": url}, digest={"sender": sender}))
-            assert [fault.split(":")[0] for fault in refused.value.faults] == [
-                "[digest] sender",
-                "[review] url",
-            ]
+                settings(review={"url": url}, digest={"sender": sender})
+            assert len(refused.value.faults) == 2
+            assert "[review] url: " in refused.value.faults[0]
+            assert "[digest] sender: " in refused.value.faults[1]
     with pytest.raises(SettingsError, match=r"\[review\] url"):
         Form.of(settings(review={"listen": "unix:/run/review"}))
 
