@@ -4,16 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AXE := build/axe/node_modules/axe-core/axe.min.js
 
 .PHONY: run demo test lint types model lock clean
 
-run: $(READY)  ## start the filter with a Maildir behind it
-	@$(BIN)/coop-verdict serve
+run: $(READY)  ## start the filter with a Maildir behind it, and the page that shows what it did
+	@$(BIN)/coop-verdict review & page=$$!; trap 'kill $$page 2>/dev/null' EXIT; $(BIN)/coop-verdict serve
 
 demo: $(READY)  ## send the sample mails and show what they came out as
 	@$(BIN)/python deploy/demo/demo.py
 
-test: $(READY) lint types  ## everything that must hold
+test: $(READY) $(if $(shell command -v npm),$(AXE)) lint types  ## everything that must hold
 	$(BIN)/python -m pytest
 
 lint: $(READY)
@@ -35,6 +36,13 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --no-index --no-build-isolation --no-deps -e .
 	@touch $@
 	@echo "Set up."
+
+# What looks the review page over in the tests. npm checks its hash, and runs nothing of it.
+$(AXE): tests/harness/axe/package-lock.json
+	@mkdir -p build/axe
+	@cp tests/harness/axe/package.json tests/harness/axe/package-lock.json build/axe
+	npm ci --prefix build/axe --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras \
