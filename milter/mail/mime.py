@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from milter.mail import header
 
@@ -60,9 +61,12 @@ class _Entity:
     typed: bool = False
 
     @classmethod
-    def read(cls, fields: bytes, default: bytes = b"text/plain") -> _Entity:
+    def of(cls, fields: Iterable[tuple[bytes, bytes]], default: bytes = b"text/plain") -> _Entity:
+        """An entity by its header; without a type it is of the type ``default``."""
         entity = cls(kind=default)
-        for name, value in header.fields(fields):
+        for name, value in fields:
+            if not name.startswith(b"content-"):
+                continue
             if name == b"content-type":
                 entity._content_type(value[:MAX_PARAMETERS])
             elif name == b"content-transfer-encoding" and not entity.encoding:
@@ -82,6 +86,20 @@ class _Entity:
         if b"/" in kind:
             self.kind = kind
         self.parameters = _parameters(rest)
+
+
+def _read(fields: bytes, default: bytes = b"text/plain") -> _Entity:
+    """The entity whose header is ``fields``. It is not to be changed: others have the same one."""
+    return _usual(fields, default) if len(fields) <= _USUAL else _entity(fields, default)
+
+
+def _entity(fields: bytes, default: bytes) -> _Entity:
+    return _Entity.of(header.fields(fields), default)
+
+
+# Parts have the same few headers in all mails; that of a mail itself is longer.
+_USUAL = 200
+_usual = lru_cache(maxsize=512)(_entity)
 
 
 _PARAMETER = re.compile(
@@ -115,9 +133,12 @@ def _unescaped(value: bytes) -> bytes:
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode()), value)
 
 
+_COMMENT = re.compile(rb"\([^()]*+\)?")
+
+
 def _without_comments(value: bytes) -> bytes:
     """A token without RFC 5322 comments around it."""
-    return re.sub(rb"\([^()]*+\)?", b" ", value).strip()
+    return (_COMMENT.sub(b" ", value) if b"(" in value else value).strip()
 
 
 def _may_have_text(kind: bytes) -> bool:
@@ -126,21 +147,30 @@ def _may_have_text(kind: bytes) -> bool:
 
 def text_parts(content: bytes) -> Iterator[TextPart]:
     """The text parts of a mail, in order, depth first."""
-    walk = _Walk(content)
-    yield from walk.entity(0, len(content), b"text/plain", 0, attached=False)
+    head_end, body = header.body_range(content, 0, len(content))
+    yield from text_parts_below(content, header.fields(content[: min(head_end, MAX_HEADER)]), body)
+
+
+def text_parts_below(
+    content: bytes, fields: Iterable[tuple[bytes, bytes]], body: int
+) -> Iterator[TextPart]:
+    """The text parts of a mail whose header has been read: its body begins at ``body``."""
+    entity = _Entity.of(fields)
+    walk = _Walk(content, MAX_PARTS - 1)
+    yield from walk.parts(entity, body, len(content), 0, entity.attached)
 
 
 def leaves(content: bytes) -> Iterator[Leaf]:
     """All parts of a mail that hold no others, in order; an attached mail or a digest is one."""
-    yield from _Walk(content).leaves(0, len(content), 0)
+    yield from _Walk(content, MAX_PARTS).leaves(0, len(content), 0)
 
 
 class _Walk:
     """One walk over one mail. Parts are ranges of its octets: nothing is copied but leaves."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, parts_left: int) -> None:
         self._content = content
-        self._parts_left = MAX_PARTS
+        self._parts_left = parts_left
 
     def entity(
         self, start: int, end: int, default: bytes, depth: int, attached: bool
@@ -150,14 +180,19 @@ class _Walk:
         if self._parts_left < 0 or depth > MAX_DEPTH:
             return
         head_end, body = header.body_range(self._content, start, end)
-        entity = _Entity.read(self._content[start : min(head_end, start + MAX_HEADER)], default)
-        entity.attached |= attached
+        entity = _read(self._content[start : min(head_end, start + MAX_HEADER)], default)
+        yield from self.parts(entity, body, end, depth, attached or entity.attached)
+
+    def parts(
+        self, entity: _Entity, body: int, end: int, depth: int, attached: bool
+    ) -> Iterator[TextPart]:
+        """The text parts of an entity whose header has been read."""
         if entity.kind.startswith(b"multipart/"):
-            yield from self._multipart(entity, body, end, depth)
+            yield from self._multipart(entity, body, end, depth, attached)
         elif entity.kind == b"message/rfc822":
             yield from self.entity(body, end, b"text/plain", depth + 1, attached=True)
         elif entity.kind.startswith(b"text/"):
-            yield _text(entity, self._content[body : min(end, body + MAX_PART)])
+            yield _text(entity, self._content[body : min(end, body + MAX_PART)], attached)
 
     def leaves(self, start: int, end: int, depth: int) -> Iterator[Leaf]:
         """The leaves of what is between ``start`` and ``end``."""
@@ -165,7 +200,7 @@ class _Walk:
         if self._parts_left < 0 or depth > MAX_DEPTH:
             return
         head_end, body = header.body_range(self._content, start, end)
-        entity = _Entity.read(self._content[start : min(head_end, start + MAX_HEADER)])
+        entity = _read(self._content[start : min(head_end, start + MAX_HEADER)])
         pieces: list[tuple[int, int]] = []
         if entity.kind.startswith(b"multipart/") and entity.kind != b"multipart/digest":
             pieces = self._pieces(entity.parameters.get(b"boundary", b""), body, end)
@@ -176,14 +211,16 @@ class _Walk:
             name = placed.get(b"filename") or entity.parameters.get(b"name", b"")
             yield Leaf(entity.kind, entity.encoding, name, self._content[body:end])
 
-    def _multipart(self, entity: _Entity, body: int, end: int, depth: int) -> Iterator[TextPart]:
+    def _multipart(
+        self, entity: _Entity, body: int, end: int, depth: int, attached: bool
+    ) -> Iterator[TextPart]:
         pieces = self._pieces(entity.parameters.get(b"boundary", b""), body, end)
         default = b"message/rfc822" if entity.kind == b"multipart/digest" else b"text/plain"
         for start, stop in pieces:
-            yield from self.entity(start, stop, default, depth + 1, entity.attached)
+            yield from self.entity(start, stop, default, depth + 1, attached)
         if not pieces:  # no boundary anywhere: show it all
-            plain = _Entity(encoding=entity.encoding, attached=entity.attached)
-            yield _text(plain, self._content[body : min(end, body + MAX_PART)])
+            plain = _Entity(encoding=entity.encoding)
+            yield _text(plain, self._content[body : min(end, body + MAX_PART)], attached)
 
     def _pieces(self, boundary: bytes, body: int, end: int) -> list[tuple[int, int]]:
         """Start and end of each body part between the boundary lines (RFC 2046 5.1.1)."""
@@ -215,10 +252,10 @@ _FIRST_BOUNDARY = re.compile(rb"\s{0,10}--([^\r\n]{1,70}?)[ \t]*\r\n")
 _BOUNDARY_TAIL = re.compile(rb"(?:--)?[ \t]*(?:\r\n|\Z)")
 
 
-def _text(entity: _Entity, octets: bytes) -> TextPart:
+def _text(entity: _Entity, octets: bytes, attached: bool) -> TextPart:
     charset = entity.parameters.get(b"charset", b"").decode("ascii", "ignore").strip()
     html = entity.kind in (b"text/html", b"application/xhtml+xml")
-    return TextPart(decoded(octets, entity.encoding), charset, html, entity.attached)
+    return TextPart(decoded(octets, entity.encoding), charset, html, attached)
 
 
 _NOT_BASE64 = bytes(

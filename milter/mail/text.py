@@ -31,9 +31,9 @@ _PROVIDERS = frozenset(
     "aol freenet gmail gmx googlemail hotmail icloud live mailbox outlook posteo proton "
     "protonmail t-online web yahoo".split()
 )
-# The last line of a letter proper: a few words that wish well, in the languages of the corpus.
+# A line that ends a letter proper: a few words that wish well, in the languages of the corpus.
 _SIGN_OFF = re.compile(
-    r"^[ \t>*]*(?:-- ?$|(?:(?:with |mit |met |con |cordiali |z )?(?:my |our |meinen |unseren )?"
+    r"[ \t>*]*(?:-- ?$|(?:(?:with |mit |met |con |cordiali |z )?(?:my |our |meinen |unseren )?"
     r"(?:very |vielen )?(?:best|kind(?:est)?|warm(?:est)?|sincere(?:ly)?|yours|regards|cheers"
     r"|thanks|thank you|many thanks|respectfully|cordially|freundlich|viele|liebe|beste|sch[oö]ne"
     r"|herzlich|sonnige|gr[uü](?:ß|ss)|lg\b|vg\b|mfg\b|hochachtungsvoll|cordialement|bien à vous"
@@ -51,6 +51,9 @@ _REPLY_HEAD = re.compile(
     r")$",
     re.MULTILINE,
 )
+# What every such headline has in it; that few letters have, and it is found much sooner.
+_REPLY_COLON = re.compile(r":\s*$", re.MULTILINE)
+_REPLY_RULE = re.compile(r"--\s*[A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,10 @@ class MailText:
 
 def read_text(content: bytes) -> MailText:
     """The text of a mail; never fails on account of what is in it, and reads under caps."""
-    end, _ = header.body_range(content, 0, len(content))
+    end, start = header.body_range(content, 0, len(content))
     fields = list(header.fields(content[: min(end, mime.MAX_HEADER)]))
     subject = next((value for name, value in fields if name == b"subject"), b"")
-    visible, hidden = _body(content)
+    visible, hidden = _body(list(mime.text_parts_below(content, fields, start)))
     own, quoted = _split_quoted(visible)
     body, signature = _split_signature(own)
     return MailText(
@@ -104,6 +107,8 @@ def _sites(fields: list[tuple[bytes, bytes]], names: tuple[bytes, ...]) -> tuple
 
 def unencoded(value: bytes) -> str:
     """A header value with its encoded words (RFC 2047) decoded, whoever put 8-bit into it."""
+    if b"=?" not in value:
+        return _lines(charset.decode(value))
     # Octets and their charset; neighbours of one charset are joined before they are decoded,
     # because mailers cut letters in two.
     pieces: list[tuple[bytes, str]] = [(b"", "")]
@@ -126,13 +131,15 @@ def unencoded(value: bytes) -> str:
         add(octets, name.partition(b"*")[0].decode("ascii").lower())
         at = match.end()
     add(value[at:], "")
-    text = "".join(charset.decode(octets, name) for octets, name in pieces)
+    return _lines("".join(charset.decode(octets, name) for octets, name in pieces))
+
+
+def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _body(content: bytes) -> tuple[str, str]:
+def _body(parts: list[mime.TextPart]) -> tuple[str, str]:
     """Visible and hidden text of all parts; attachments only where there is nothing else."""
-    parts = list(mime.text_parts(content))
     inline = [part for part in parts if not part.attached]
     texts, hidden = _read(inline)
     if not any(texts):
@@ -174,7 +181,8 @@ def _distinct(texts: list[str]) -> list[str]:
 
 def _split_quoted(text: str) -> tuple[str, str]:
     """A body's own words, and what it quotes: ``>`` lines, and all below a reply's headline."""
-    head = _REPLY_HEAD.search(text)
+    may_quote = _REPLY_COLON.search(text) or _REPLY_RULE.search(text)
+    head = _REPLY_HEAD.search(text) if may_quote else None
     own, below = (text[: head.start()], text[head.end() :]) if head else (text, "")
     if not own.strip():  # forwarded without a word: then that is what the mail says
         own, below = below, ""
@@ -190,9 +198,21 @@ def _split_quoted(text: str) -> tuple[str, str]:
 
 def _split_signature(text: str) -> tuple[str, str]:
     """A body's letter proper up to its last sign-off, and what stands below: names, notices."""
-    end = max((match.end() for match in _SIGN_OFF.finditer(text)), default=0)
+    end = _sign_off_end(text)
     if not text[:end].strip("- \n\t"):
         return text, ""
-    if len(text[:end].split()) < _LETTER:  # "Thanks," stands at the top, too
+    if len(text[:end].split(maxsplit=_LETTER)) < _LETTER:  # "Thanks," stands at the top, too
         return text, ""
     return text[:end], text[end:].strip("\n")
+
+
+def _sign_off_end(text: str) -> int:
+    """Where the last sign-off ends, 0 where there is none; looked for from the end, being there."""
+    end = len(text)
+    while end >= 0:
+        start = text.rfind("\n", 0, end) + 1
+        match = _SIGN_OFF.match(text, start)
+        if match:
+            return match.end()
+        end = start - 1
+    return 0

@@ -2,20 +2,22 @@
 
 Each feature is a hash, so a published model spells out no word of anybody's mail. A word is hashed
 once (CRC-32, remembered); runs and streams are made from word hashes by integer arithmetic on
-whole arrays, which is what makes this quick.
+whole arrays, which is what makes this quick. The arrays are short: a call of numpy costs more than
+what it does, so there is one for all sorts of features wherever there can be.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from milter.spam.memory import Memory
 from milter.spam.terms import Found, lexicon
-from milter.spam.tokens import Tokens
+from milter.spam.tokens import MAX_WORDS, Tokens
 
 #: Raise this with every change that gives any tokens other features.
 VERSION = 2
@@ -42,8 +44,6 @@ _MARK_WEIGHT = 1.5
 _SIGN_WEIGHT = 2.0
 # The least length of a mail's words: so few words are no evidence for anything.
 _LENGTH = 10.0
-# Bounds the memory that words of other people's mail can take.
-_REMEMBERED = 200_000
 # Accents are typed or left out, umlauts and sharp s have two spellings: one hash for both.
 _ACCENTED = "éèêëàáâãåíìîïóòôõøúùûñçýăąćęłńśźżčřšžě"
 _UNACCENTED = "eeeeaaaaaiiiiooooouuuncyaacelnszzcrsze"
@@ -110,11 +110,24 @@ class Named:
 
     def upto(self, place: int) -> Features:
         """The features of the mail's first words."""
-        there = np.flatnonzero(self.places <= place)
-        weights = self.weights[there]
-        words = weights[: np.searchsorted(there, self.words)]
+        there = (self.places <= place).nonzero()[0]
+        weights = self.weights.take(there)
+        words = weights[: there.searchsorted(self.words)]
         length = float(np.sqrt(np.dot(words, words)))
-        return Features(self.ids[there], weights / max(length, _LENGTH), there, self)
+        return Features(self.ids.take(there), weights / max(length, _LENGTH), there, self)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Up to which places the mail is judged: as far as it is read, and its beginnings."""
+        return (len(self.tokens.body), *(HEADS if self.tokens.longer else ()))
+
+    def dense(self) -> NDArray[np.float64]:
+        """The values up to each of ``ends``, (ends, m), 0 for a feature that is not there yet."""
+        values = (self.places <= np.array(self.ends)[:, np.newaxis]) * self.weights
+        words = values[:, : self.words]
+        lengths = np.sqrt(np.einsum("ij,ij->i", words, words))
+        values /= np.maximum(lengths, _LENGTH)[:, np.newaxis]
+        return values
 
     def name(self, at: int) -> str:
         """What a feature stands for."""
@@ -126,27 +139,17 @@ class Named:
         return " ".join(words[end - length : end]) if length else _begin(words[end - 1])
 
 
-_hashes: dict[str, int] = {}
-_begins: dict[str, int] = {}
+# Two numbers of 32 bits in one: how far the upper one stands above the lower one.
+_ABOVE = 32
 
 
-def _hash(words: Sequence[str], known: dict[str, int] = _hashes) -> NDArray[np.uint32]:
-    """CRC-32 of each word, or of its beginning where ``known`` is ``_begins``, (n,)."""
-    try:
-        return np.array([known[word] for word in words], dtype=np.uint32)
-    except KeyError:
-        _remember(words)
-        return np.array([known[word] for word in words], dtype=np.uint32)
+def _hashed(word: str) -> int:
+    """A word's hash (CRC-32), and above it that of its beginning, 0 where there is none."""
+    begin = _begin(word)
+    return (_KINDS.get(word) or _crc(_plain(word))) | (_crc(begin) if begin else 0) << _ABOVE
 
 
-def _remember(words: Sequence[str]) -> None:
-    if len(_hashes) > _REMEMBERED:
-        _hashes.clear()
-        _begins.clear()
-    for word in words:
-        if word not in _hashes:
-            _begins[word] = _crc(begin) if (begin := _begin(word)) else 0
-            _hashes[word] = _KINDS.get(word) or _crc(_plain(word))
+_hashes = Memory(_hashed)
 
 
 def _crc(text: str) -> int:
@@ -164,18 +167,9 @@ def _begin(word: str) -> str:
     return plain[:_BEGIN] + "-" if len(plain) > _BEGIN and plain not in _KINDS else ""
 
 
-def _spread(hashes: NDArray[np.uint32], stream: str) -> NDArray[np.uint32]:
-    """32-bit hashes to feature ids of ``stream``; unsigned arithmetic wraps, as it should."""
-    mixed: NDArray[np.uint32] = (hashes ^ (hashes >> np.uint32(15))) * np.uint32(_MIX[stream])
-    return mixed >> np.uint32(32 - BITS)
-
-
-def _runs(hashes: NDArray[np.uint32], length: int) -> NDArray[np.uint32]:
-    """The hash of each run of ``length`` words, (n - length + 1,)."""
-    runs = hashes
-    for at in range(1, length):
-        runs = runs[:-1] * np.uint32(_RUN) + (hashes[at:] ^ np.uint32(0x5BD1E995))
-    return runs
+def _spread(hashes: NDArray[np.uint32], streams: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """32-bit hashes to feature ids of ``streams``; unsigned arithmetic wraps, as it should."""
+    return ((hashes ^ (hashes >> np.uint32(15))) * streams) >> np.uint32(32 - BITS)
 
 
 def features(tokens: Tokens) -> Features:
@@ -184,7 +178,7 @@ def features(tokens: Tokens) -> Features:
     Words count as present or not: a pitch does not become worse by repetition, and a filter not
     better by padding. The words' part has length 1 whatever the mail's own length.
     """
-    return _all(tokens).upto(len(tokens.body))
+    return named(tokens).upto(len(tokens.body))
 
 
 def views(tokens: Tokens) -> list[Features]:
@@ -192,78 +186,117 @@ def views(tokens: Tokens) -> list[Features]:
 
     A pitch that is followed by pages of harmless words is still a pitch.
     """
-    named = _all(tokens)
-    heads = HEADS if tokens.longer else ()
-    return [named.upto(place) for place in (len(tokens.body), *heads)]
+    whole = named(tokens)
+    return [whole.upto(place) for place in whole.ends]
 
 
-def _all(tokens: Tokens) -> Named:
+def named(tokens: Tokens) -> Named:
     """All features of a mail, each once, where it stands first."""
     found = lexicon().find(tokens.subject, tokens.body)
     marks = _marks(tokens, found)
-    mark_ids = _spread(np.array([_crc(name) for name, _, _ in marks], dtype=np.uint32), "mark")
-    groups = [_words(tokens), *(_all_runs(tokens, n) for n in range(2, _LONGEST + 1))]
-    lengths = np.concatenate([group.lengths for group in groups])
-    weights = np.where(lengths > 1, _RUN_WEIGHT, 1.0)
+    ids, places, lengths = _words_and_runs(tokens)
     return Named(
         tokens=tokens,
         found=found,
         marks=[name for name, _, _ in marks],
-        ids=np.concatenate([*(group.ids for group in groups), mark_ids]).astype(np.int64),
-        weights=np.append(weights, [weight for _, weight, _ in marks]),
-        places=np.concatenate(
-            [*(group.places for group in groups), np.array([at for _, _, at in marks], np.int64)]
+        ids=np.concatenate([ids, np.array([_mark_id(name) for name, _, _ in marks], np.int64)]),
+        weights=np.concatenate(
+            [np.where(lengths > 1, _RUN_WEIGHT, 1.0), [weight for _, weight, _ in marks]]
         ),
+        places=np.concatenate([places, np.array([at for _, _, at in marks], np.int64)]),
         lengths=lengths,
         words=len(lengths),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Features of one sort, each once, where it stands first; see ``Named``."""
+class _Layout:
+    """Where the features of a mail's words can stand: tables of (rows, columns).
 
-    ids: NDArray[np.uint32]
-    places: NDArray[np.int64]
+    A row is a sort of features: words, words of the subject once more, beginnings of words, runs
+    of two, runs of three. A column is a word, the last one of each feature in it; a mail has as
+    many of the first columns as it has words. ``above`` (rows, 1) keeps runs of one length apart
+    from all else, standing above their ids; ``lengths`` and ``places`` (rows * columns,), by the
+    numbers in ``order``, are as in ``Named``.
+    """
+
+    streams: NDArray[np.uint32]
+    above: NDArray[np.uint32]
+    possible: NDArray[np.bool_]
+    order: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
-def _words(tokens: Tokens) -> _Group:
-    """Words and the beginnings of long ones."""
-    words = tokens.subject + tokens.body
-    hashes, begins = _hash(words), _hash(words, _begins)
-    said, long = np.flatnonzero(hashes >= _MUTE), np.flatnonzero(begins)
-    titled = said[: np.searchsorted(said, len(tokens.subject))]
-    ids = [
-        _spread(hashes[said], "mail"),
-        _spread(hashes[titled], "subject"),
-        _spread(begins[long], "begin"),
-    ]
-    distinct, first = np.unique(np.concatenate(ids), return_index=True)
-    where = np.concatenate([said, titled, long])[first]
-    whole = first < len(said) + len(titled)
-    return _Group(distinct, _places(tokens)[where], whole.astype(np.int64))
+# The rows behind that of words; those of runs come last.
+_TITLED, _BEGINS = 1, 2
 
 
-def _all_runs(tokens: Tokens, length: int) -> _Group:
-    """Runs of words, of subject and body apart."""
-    title = len(tokens.subject)
-    ids = [
-        _spread(_runs(_hash(tokens.subject), length), "subject"),
-        _spread(_runs(_hash(tokens.body), length), "mail"),
-    ]
-    distinct, first = np.unique(np.concatenate(ids), return_index=True)
-    places = _places(tokens)
-    ends = np.concatenate([places[:title][length - 1 :], places[title:][length - 1 :]])
-    return _Group(distinct, ends[first], np.full(len(distinct), length))
-
-
-def _places(tokens: Tokens) -> NDArray[np.int64]:
-    """The place of each word, the subject's before the body's (``Named``)."""
-    title = len(tokens.subject)
-    places = np.arange(-title, len(tokens.body))
+@lru_cache(maxsize=64)  # subjects have few lengths, and their tables some 60 kB
+def _layout(title: int, columns: int, longest: int) -> _Layout:
+    """The layout for up to ``columns`` words, the first ``title`` of which are the subject's."""
+    places = np.arange(columns) - title
+    in_title = places < 0
     places[title:] += 1
-    return places
+    before = np.where(in_title, np.arange(columns), places - 1)  # words of its stream before each
+    more = np.arange(1, longest)[:, np.newaxis]
+    mail, subject, begin = (np.uint32(_MIX[name]) for name in ("mail", "subject", "begin"))
+    streams = [np.full(columns, stream) for stream in (mail, subject, begin)]
+    possible = [np.full(columns, True), in_title, np.full(columns, True)]
+    rows = len(streams) + longest - 1
+    return _Layout(
+        streams=np.stack([*streams, *[np.where(in_title, subject, mail)] * (longest - 1)]),
+        above=np.concatenate([[[0]] * len(streams), more]).astype(np.uint32) << np.uint32(BITS),
+        possible=np.concatenate([possible, before >= more]),
+        order=np.arange(rows * columns).reshape(rows, columns),
+        lengths=np.repeat([1, 1, 0, *range(2, longest + 1)], columns),
+        places=np.tile(places, rows),
+    )
+
+
+# Ids, places and lengths of some features; see ``Named``.
+_Group = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _words_and_runs(tokens: Tokens) -> _Group:
+    """Words, the beginnings of long ones, and runs of words, of subject and body apart.
+
+    Each once, where it stands first, and in the order of the ids.
+    """
+    words = tokens.subject + tokens.body
+    number = len(words)
+    columns = max(number, 2 * MAX_WORDS)
+    layout = _layout(len(tokens.subject), columns, _LONGEST)
+    known = np.fromiter(map(_hashes.__getitem__, words), np.uint64, number)
+    hashes = known.astype(np.uint32)
+    there = layout.possible[:, :number].copy()
+    there[: _TITLED + 1] &= hashes >= _MUTE
+    ids = np.zeros(there.shape, np.uint32)
+    ids[: _TITLED + 1] = hashes
+    ids[_BEGINS] = known >> _ABOVE
+    there[_BEGINS] = ids[_BEGINS] != 0
+    runs, turned = hashes, hashes ^ np.uint32(0x5BD1E995)
+    for more in range(1, _LONGEST):
+        runs = runs[:-1] * np.uint32(_RUN) + turned[more:]
+        ids[_BEGINS + more, more:] = runs
+    ids = _spread(ids, layout.streams[:, :number]) | layout.above
+    found, first = _first_of_each(ids[there].astype(np.int64), layout.order[:, :number][there])
+    return found & (SIZE - 1), layout.places.take(first), layout.lengths.take(first)
+
+
+def _first_of_each(
+    ids: NDArray[np.int64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct ids, rising, and of each the lowest ``order``.
+
+    To sort numbers that have the order in their lower half takes a fourth of ``np.unique``'s time.
+    """
+    keys = (ids << _ABOVE) | order
+    keys.sort()
+    found = keys >> _ABOVE
+    new = np.ones(len(keys), np.bool_)
+    np.not_equal(found[1:], found[:-1], out=new[1:])
+    return found[new], keys[new] & ((1 << _ABOVE) - 1)
 
 
 def _marks(tokens: Tokens, found: Found) -> list[tuple[str, float, int]]:
@@ -276,3 +309,8 @@ def _marks(tokens: Tokens, found: Found) -> list[tuple[str, float, int]]:
         (f"{kind[:-1]} {name}", weights[kind], end) for (kind, name), end in found.ends.items()
     ]
     return marks + [(f"note {note}", _MARK_WEIGHT, 0) for note in tokens.notes]
+
+
+@cache  # the lists are closed
+def _mark_id(name: str) -> int:
+    return int(_spread(np.array([_crc(name)], np.uint32), np.array([_MIX["mark"]], np.uint32))[0])

@@ -13,7 +13,10 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
+
+from milter.spam.memory import Memory
 
 ASKS = (
     "link", "publication", "mention", "review", "advertising", "audience", "data", "work", "call",
@@ -94,10 +97,12 @@ class _Phrase:
             return at
         wanted = self.rest[step]
         exact, beginnings = wanted.exact, wanted.beginnings
-        for place in range(at, min(at + wanted.reach + 1, len(words))):
-            word = words[place]
+        near = words[at : at + wanted.reach + 1]
+        if not beginnings and exact.isdisjoint(near):  # so it is most of the time
+            return 0
+        for place, word in enumerate(near, at + 1):
             if word in exact or (beginnings and word.startswith(beginnings)):
-                end = self.end(words, place + 1, step + 1)
+                end = self.end(words, place, step + 1)
                 if end:
                     return end
         return 0
@@ -108,24 +113,59 @@ class _Begun:
     """The phrases that one word begins.
 
     ``then``: those that go on with a certain word, by that word; ``starred``: those that go on with
-    a word of a certain beginning (``str.startswith`` takes several); ``other``: the rest.
+    a word of a certain beginning, by that beginning, each with its number; ``other``: the rest, of
+    which none can be there unless one of ``near`` is among the next ``reach`` words.
     """
 
     then: dict[str, list[_Phrase]]
-    starred: list[tuple[tuple[str, ...], _Phrase]]
+    starred: dict[str, dict[int, _Phrase]]
     other: list[_Phrase]
+    near: frozenset[str]
+    reach: int
+
+    @classmethod
+    def by(cls, phrases: Iterable[_Phrase]) -> _Begun:
+        """The phrases by how they go on."""
+        then: dict[str, list[_Phrase]] = {}
+        starred: dict[str, dict[int, _Phrase]] = {}
+        other: list[_Phrase] = []
+        for number, phrase in enumerate(phrases):
+            if not phrase.rest or phrase.rest[0].reach:
+                other.append(phrase)
+                continue
+            for after in phrase.rest[0].exact:
+                then.setdefault(after, []).append(phrase)
+            for beginning in phrase.rest[0].beginnings:
+                starred.setdefault(beginning, {})[number] = phrase
+        seconds = [phrase.rest[0] for phrase in other if phrase.rest]
+        if len(seconds) < len(other) or any(step.beginnings for step in seconds):
+            return cls(then, starred, other, frozenset(), 0)  # any words may be near
+        near = frozenset(word for step in seconds for word in step.exact)
+        return cls(then, starred, other, near, max((s.reach + 1 for s in seconds), default=0))
+
+    def with_beginnings(self, beginnings: Iterable[str]) -> list[_Phrase]:
+        """Those of ``starred`` that go on with one of these beginnings."""
+        found: dict[int, _Phrase] = {}
+        for beginning in beginnings:
+            found |= self.starred.get(beginning, {})
+        return [found[number] for number in sorted(found)]
+
+
+_NONE: list[_Phrase] = []
 
 
 class Lexicon:
     """Finds the phrases. Which ones a word begins is looked up once for each distinct word."""
 
-    # Bounds the memory that words of other people's mail can take; a language has fewer in use.
-    _REMEMBERED = 100_000
-
     def __init__(self, tables: Iterable[dict[str, dict[str, list[str]]]]) -> None:
         self._exact: dict[str, list[_Phrase]] = {}
         self._beginnings: dict[str, list[_Phrase]] = {}
-        self._known: dict[str, _Begun | None] = {}
+        # Beginnings of words with which phrases go on behind their first word.
+        self._second: set[str] = set()
+        self._longest = 0  # letters of a beginning
+        self._sorted: dict[tuple[str, ...], _Begun] = {}
+        self._begun: Memory[_Begun | None] = Memory(self._begun_by)
+        self._starts: Memory[tuple[str, ...]] = Memory(self._starts_of)
         for table in tables:
             for kind, names in table.items():
                 for name, phrases in names.items():
@@ -138,16 +178,17 @@ class Lexicon:
         """What is asked, offered and shown in streams of words (``tokens.words``)."""
         ends: dict[tuple[str, str], int] = {}
         for words in streams:
-            for at, begun in enumerate(map(self._begun_by, words), 1):
+            begun_by = map(self._begun.__getitem__, words)
+            for at, begun, after in zip(count(1), begun_by, [*words[1:], ""], strict=False):
                 if begun is None:
                     continue
                 phrases = begun.other
-                if at < len(words):
-                    after = words[at]
-                    phrases = phrases + begun.then.get(after, [])
-                    phrases += [
-                        phrase for start, phrase in begun.starred if after.startswith(start)
-                    ]
+                if phrases and begun.near and begun.near.isdisjoint(words[at : at + begun.reach]):
+                    phrases = _NONE
+                if after in begun.then:
+                    phrases = phrases + begun.then[after]
+                if begun.starred and not begun.starred.keys().isdisjoint(self._starts[after]):
+                    phrases = phrases + begun.with_beginnings(self._starts[after])
                 for phrase in phrases:
                     if phrase.meaning not in ends and (end := phrase.end(words, at)):
                         ends[phrase.meaning] = end
@@ -160,30 +201,30 @@ class Lexicon:
             self._exact.setdefault(word, []).append(entry)
         for beginning in first.beginnings:
             self._beginnings.setdefault(beginning, []).append(entry)
+        if rest:
+            self._second.update(rest[0].beginnings)
+        for beginning in (*first.beginnings, *(rest[0].beginnings if rest else ())):
+            self._longest = max(self._longest, len(beginning))
 
     def _begun_by(self, word: str) -> _Begun | None:
-        try:
-            return self._known[word]
-        except KeyError:
-            if len(self._known) >= self._REMEMBERED:
-                self._known.clear()
-            begun = self._known[word] = self._look_up(word)
-            return begun
+        shared = [start for start in self._beginnings_of(word) if start in self._beginnings]
+        alone = [word] if word in self._exact else []
+        if not alone and not shared:
+            return None
+        # One for all words that begin the same phrases: some of them begin hundreds.
+        key = (*alone, "", *shared)
+        if key not in self._sorted:
+            phrases = [phrase for exact in alone for phrase in self._exact[exact]]
+            phrases += [phrase for start in shared for phrase in self._beginnings[start]]
+            self._sorted[key] = _Begun.by(phrases)
+        return self._sorted[key]
 
-    def _look_up(self, word: str) -> _Begun | None:
-        phrases = list(self._exact.get(word, ()))
-        for length in range(1, len(word) + 1):
-            phrases += self._beginnings.get(word[:length], ())
-        begun = _Begun({}, [], [])
-        for phrase in phrases:
-            if not phrase.rest or phrase.rest[0].reach:
-                begun.other.append(phrase)
-                continue
-            for after in phrase.rest[0].exact:
-                begun.then.setdefault(after, []).append(phrase)
-            if phrase.rest[0].beginnings:
-                begun.starred.append((phrase.rest[0].beginnings, phrase))
-        return begun if phrases else None
+    def _starts_of(self, word: str) -> tuple[str, ...]:
+        return tuple(start for start in self._beginnings_of(word) if start in self._second)
+
+    def _beginnings_of(self, word: str) -> list[str]:
+        """What may stand for it in a phrase before a star; nothing at all is any word."""
+        return [word[:end] for end in range(min(len(word), self._longest) + 1)]
 
 
 def _steps(phrase: str) -> list[_Step]:

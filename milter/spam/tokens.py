@@ -8,10 +8,15 @@ learn how pitches are made, not who sent one.
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 from milter.mail.text import MailText
 from milter.spam.fold import Plain, in_latin, notes, plain, unspaced
+from milter.spam.memory import Memory
 
 #: Raise this with every change that gives any mail other tokens.
 VERSION = 2
@@ -25,9 +30,6 @@ _MAX_CHUNKS = 500
 _RUN = 4
 # Words of look-alikes alone that are a disguise even where no word mixes scripts.
 _LOOKALIKES = 3
-# Bounds the memory that chunks of other people's mail can take: how many, and how long.
-_REMEMBERED = 100_000
-_MEMORABLE = 30
 
 # Kinds, in the order in which they are looked for. Each pattern can only start where a run of its
 # characters starts, so that a long run is read once, not once for each of its characters.
@@ -70,6 +72,8 @@ _CURRENCIES = frozenset(
 )
 _PERCENT = frozenset("% percent prozent".split())
 _FIGURES = frozenset({"_number_", "_date_"})
+_HALVES = _CURRENCIES | _PERCENT
+_SPECIAL = _FIGURES | _HALVES | _SIGNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +95,6 @@ class Tokens:
     def count(self) -> int:
         """Words of the mail's own that there are to go on."""
         return len(self.subject) + len(self.body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """What stands between two blanks, read: its words, and what was disguised in it."""
-
-    words: tuple[str, ...]
-    plain: Plain
-    odd: bool
-
-
-_chunks: dict[str, _Chunk] = {}
 
 
 def tokenize(mail: MailText) -> Tokens:
@@ -132,12 +124,13 @@ def words(text: str) -> list[str]:
 def _read(text: str) -> tuple[list[str], list[str], bool]:
     """The first words of a text, notes of what is disguised in it, and whether it goes on."""
     chunks = text[:_MAX_TEXT].split(maxsplit=_MAX_CHUNKS)
-    read = [_chunks.get(chunk) or _chunk(chunk) for chunk in chunks[:_MAX_CHUNKS]]
-    found = [word for chunk in read for word in chunk.words]
-    odd = [chunk.plain for chunk in read if chunk.odd]
+    longer = len(chunks) > _MAX_CHUNKS or len(text) > _MAX_TEXT
+    del chunks[_MAX_CHUNKS:]
+    found = list(chain.from_iterable(map(_chunks.__getitem__, chunks)))
+    odd = [] if text.isascii() or _ODD not in found else _odd_ones(chunks)
     homoglyphs = _disguised(odd)
-    if homoglyphs:
-        found = [in_latin(word) for word in found]
+    if odd:
+        found = [in_latin(word) if homoglyphs else word for word in found if word != _ODD]
     spaced = _set_apart(found)
     if spaced:
         whole = plain(text[:_MAX_TEXT]).text
@@ -146,8 +139,42 @@ def _read(text: str) -> tuple[list[str], list[str], bool]:
         found = [word for chunk in joined.split() for word in _words(chunk)]
     found = _joined(found)
     invisible = sum(chunk.invisible for chunk in odd)
-    longer = len(found) > MAX_WORDS or len(chunks) > _MAX_CHUNKS or len(text) > _MAX_TEXT
+    longer = longer or len(found) > MAX_WORDS
     return found[:MAX_WORDS], notes(invisible, homoglyphs, spaced), longer
+
+
+# Such as makes no kind of a word that stands beside it.
+_PUNCTUATION = '.,;:!?()"'
+_ENDS_URL = re.compile(r"[<>\"]")
+# Stands behind the words of a chunk, which is what is between two blanks, that has something of a
+# disguise. It is no word, and found in all of a mail's words at once.
+_ODD = ""
+
+
+def _chunk(text: str) -> tuple[str, ...]:
+    """The words of a chunk, and ``_ODD`` where it is."""
+    word = text.strip(_PUNCTUATION).lower()
+    if word.isascii() and word.isalpha() and word != "www":  # what most new ones are
+        return (sys.intern(word),)
+    if text.startswith(("https://", "http://")) and text.isascii() and not _ENDS_URL.search(text):
+        return ("_url_",)
+    seen = plain(text)
+    # One word often is several chunks (with a comma, in capitals): they share it.
+    found = map(sys.intern, _words(seen.text))
+    return (*found, _ODD) if _is_odd(seen) else tuple(found)
+
+
+_chunks = Memory(_chunk)
+_plain = Memory(plain)
+
+
+def _is_odd(seen: Plain) -> bool:
+    return bool(seen.invisible or seen.homoglyphs or seen.lookalikes or seen.foreign)
+
+
+def _odd_ones(chunks: Sequence[str]) -> list[Plain]:
+    seen = [_plain[chunk] for chunk in chunks if not chunk.isascii()]
+    return [chunk for chunk in seen if _is_odd(chunk)]
 
 
 def _disguised(odd: list[Plain]) -> bool:
@@ -160,18 +187,6 @@ def _disguised(odd: list[Plain]) -> bool:
         return True
     lookalikes = sum(chunk.lookalikes for chunk in odd)
     return lookalikes >= _LOOKALIKES and not any(chunk.foreign for chunk in odd)
-
-
-def _chunk(text: str) -> _Chunk:
-    """Read a chunk that was not seen before, and remember it: mails are made of the same few."""
-    seen = plain(text)
-    odd = bool(seen.invisible or seen.homoglyphs or seen.lookalikes or seen.foreign)
-    chunk = _Chunk(tuple(_words(seen.text)), seen, odd)
-    if len(text) <= _MEMORABLE:
-        if len(_chunks) >= _REMEMBERED:
-            _chunks.clear()
-        _chunks[text] = chunk
-    return chunk
 
 
 def _words(chunk: str) -> list[str]:
@@ -190,7 +205,7 @@ def _words(chunk: str) -> list[str]:
 
 def _set_apart(found: list[str]) -> bool:
     """Whether there is a word whose letters stand apart: a run of words of one letter."""
-    single = [at for at, word in enumerate(found) if len(word) == 1 and word.isalpha()]
+    single = [at for at in _places(1, [*map(len, found)]) if found[at].isalpha()]
     return any(
         last - first == _RUN - 1 for first, last in zip(single, single[_RUN - 1 :], strict=False)
     )
@@ -198,26 +213,35 @@ def _set_apart(found: list[str]) -> bool:
 
 def _joined(found: list[str]) -> list[str]:
     """The words with sums and shares whose halves stand apart made one, and no signs alone."""
-    if not _FIGURES.isdisjoint(found):
-        found = _with_sums(found)
-    if not _SIGNS.isdisjoint(found):
+    special = _SPECIAL.intersection(found)
+    if not special.isdisjoint(_FIGURES) and not special.isdisjoint(_HALVES):
+        found = _with_sums(found, special & _HALVES)
+    if not special.isdisjoint(_SIGNS):
         found = [word for word in found if word not in _SIGNS]
     return found
 
 
-def _with_sums(found: list[str]) -> list[str]:
-    joined: list[str] = []
-    before = ""
-    for word in found:
-        sum_of = word if before in _FIGURES else before if word in _FIGURES else ""
-        if sum_of in _CURRENCIES:
-            joined[-1] = word = "_money_"
-        elif before in _FIGURES and word in _PERCENT:
-            joined[-1] = word = "_percent_"
-        else:
-            joined.append(word)
-        before = word
+def _with_sums(found: list[str], halves: Iterable[str]) -> list[str]:
+    """The words with each of ``halves`` and the figure before or else behind it made one."""
+    joined, gone = list(found), [-1]
+    for at in sorted(place for half in halves for place in _places(half, found)):
+        if at - 1 > gone[-1] and found[at - 1] in _FIGURES:
+            joined[at - 1] = "_percent_" if found[at] in _PERCENT else "_money_"
+            gone.append(at)
+        elif found[at] in _CURRENCIES and found[at + 1 : at + 2] and found[at + 1] in _FIGURES:
+            joined[at] = "_money_"
+            gone.append(at + 1)
+    for at in reversed(gone[1:]):
+        del joined[at]
     return joined
+
+
+def _places(value: object, values: list[Any]) -> Iterator[int]:
+    """Where a value stands; for few among many quicker than looking at each."""
+    at = -1
+    for _ in range(values.count(value)):
+        at = values.index(value, at + 1)
+        yield at
 
 
 def _named(found: list[str], names: dict[str, str]) -> list[str]:

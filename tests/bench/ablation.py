@@ -51,7 +51,7 @@ class Choice:
             mock.patch.multiple(features, **(self.features or {"BITS": features.BITS})),
             mock.patch.multiple(tokens, **(self.tokens or {"MAX_WORDS": tokens.MAX_WORDS})),
         ):
-            for known in (features._hashes, features._begins, tokens._chunks):
+            for known in (features._hashes, tokens._chunks):
                 known.clear()
             yield
 

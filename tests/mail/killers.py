@@ -93,6 +93,14 @@ HTML: dict[str, Killer] = {
     "unclosed declarations": _html(b"<!"),
     "unclosed closing tags": _html(b"</"),
     "unclosed quotes": _html(b'<a href="'),
+    "formats that are not closed": lambda n: _typed(
+        b"text/html",
+        b"<p>" + b"".join(b"<b x=%d>" % i for i in range(4500)) + b"</p><p>x" * (n // 8),
+    ),
+    "formats behind a quote": lambda n: _typed(
+        b"text/html",
+        b"<p>" + b"".join(b'<b x=">%d">' % i for i in range(4000)) + b"</p><p>x" * (n // 8),
+    ),
     "nested divs": _html(b"<div>"),
     "nested hidden divs": _html(b"<div hidden>"),
     "styles that hardly hide": _html(b"<p style='" + b"display " * 2000 + b"'>"),
@@ -132,7 +140,25 @@ TEXT: dict[str, Killer] = {
     f"only {unit!r}": _plain(unit)
     for unit in (
         *("a", "ü", " ", "\r\n", "(", ">", ">\r\n", "-", "--\r\n", "_", "On \r\n", "1", "1,"),
-        *("1.", "1 ", "€", "€1", "eur ", "eur 1", "@", "a@", "a@a.", "a.", "a'", "www.", "http://"),
+        *(
+            ":",
+            ": ",
+            ": a\r\n",
+            "-- ",
+            "1.",
+            "1 ",
+            "€",
+            "€1",
+            "eur ",
+            "eur 1",
+            "@",
+            "a@",
+            "a@a.",
+            "a.",
+            "a'",
+            "www.",
+            "http://",
+        ),
         *("a ", "a_", "a b c d 1 ", "\u200b", "\u0301", "\ufdfa", "a\u0430 ", "add a link to "),
         *("On " + "wrote " * 20 + "\r\n", "_" * 30 + "x\r\n"),
     )

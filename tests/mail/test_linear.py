@@ -13,11 +13,11 @@ from collections.abc import Callable
 import pytest
 from mail.killers import HEADER, KILLERS, Killer, many_parts, nested_multiparts
 
-from milter.config import Limits
 from milter.mail.folder import SEPARATOR
 from milter.mail.header import with_fields
 from milter.mail.identity import folded_body, message_id
 from milter.mail.text import MAX_TEXT, read_text
+from milter.sections import Limits
 from milter.spam.tokens import Tokens, tokenize
 
 # A fourth of the size that does harm elsewhere, which is then the greater of the two.

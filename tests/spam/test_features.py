@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milter.mail.text import MailText
+from milter.spam import features as module
 from milter.spam.features import HEADS, SIZE, Features, features, views
 from milter.spam.tokens import MAX_WORDS, Tokens, tokenize
 
@@ -81,6 +82,16 @@ def test_a_long_mail_is_seen_by_its_beginnings_too() -> None:
     assert sorted(heads[0].ids.tolist()) == sorted(short.ids.tolist())
     assert heads[0].values.sum() == pytest.approx(short.values.sum())
     assert set(heads[-1].ids.tolist()) < set(whole.ids.tolist())
+
+
+def test_the_views_side_by_side_are_the_views() -> None:
+    """Choosing one among them, and learning from them, must see the same numbers."""
+    padded = tokens_of(f"{PITCH} " * 9 + LONG * 9, "A free guest post")
+    whole = module.named(padded)
+    side_by_side = np.zeros((1 + len(HEADS), len(whole.ids)))
+    for row, view in zip(side_by_side, views(padded), strict=True):
+        row[view.at] = view.values
+    assert whole.dense() == pytest.approx(side_by_side)
 
 
 def test_a_short_mail_has_one_view() -> None:

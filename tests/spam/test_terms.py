@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -166,3 +167,39 @@ def test_every_phrase_can_be_found() -> None:
 def test_every_phrase_stands_in_its_list_once() -> None:
     counted = Counter(phrases())
     assert [entry for entry, count in counted.items() if count > 1] == []
+
+
+def possible_ends(stream: list[str]) -> dict[tuple[str, str], set[int]]:
+    """Where phrases end that begin at the first place that has one, for each meaning: all tried."""
+    ends: dict[tuple[str, str], set[int]] = {}
+    made = lexicon()
+    for at, word in enumerate(stream, 1):
+        begun = {id(entry): entry for entry in made._exact.get(word, ())}
+        for beginning, entries in made._beginnings.items():
+            if word.startswith(beginning):
+                begun |= {id(entry): entry for entry in entries}
+        here: dict[tuple[str, str], set[int]] = {}
+        for entry in begun.values():
+            if end := entry.end(stream, at):
+                here.setdefault(entry.meaning, set()).add(end)
+        ends = here | ends
+    return ends
+
+
+@pytest.mark.parametrize("language", [path.stem for path in FILES])
+def test_nothing_is_missed_by_looking_for_likely_phrases_only(language: str) -> None:
+    """Phrases put together at random, so that their beginnings and ends run into each other."""
+    chance = Random(language)
+    said = [
+        chance.choice(place.split("|")).replace("*", chance.choice(("", "s", "en")))
+        for lang, _, _, phrase in chance.sample(phrases(), 600)
+        if lang in (language, "en")
+        for place in phrase.replace("?", "word").replace("...", chance.choice(("", "it"))).split()
+        if chance.random() > 0.1
+    ]
+    for at in range(0, len(said), 40):
+        stream = said[at : at + 40]
+        found = lexicon().find(stream).ends
+        possible = possible_ends(stream)
+        assert found.keys() == possible.keys()
+        assert all(end in possible[meaning] for meaning, end in found.items())

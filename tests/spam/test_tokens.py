@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from milter.mail.text import MailText
-from milter.spam.fold import fold
+from milter.spam import tokens as module
+from milter.spam.fold import fold, plain
 from milter.spam.tokens import MAX_WORDS, tokenize, words
 
 
@@ -157,3 +160,46 @@ def test_words_of_lookalikes_alone(text: str, last: str, notes: list[str]) -> No
     tokens = tokenize(MailText("", text, "", ""))
     assert tokens.body[-1] == last
     assert tokens.notes == notes
+
+
+PIECES = st.sampled_from(
+    (
+        *("word", "Word", "www", "WWW", "https://", "HTTP://", "http:", "example.org", "a", "é"),
+        *(".", ",", ";", ":", "!", "?", "(", ")", '"', "<", ">", "-", "'", "@", "/", "_", "€", "1"),
+    )
+)
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(st.lists(PIECES, min_size=1, max_size=6).map("".join))
+def test_a_chunk_that_is_read_quickly_has_the_same_words(chunk: str) -> None:
+    assert module._chunk(chunk) == tuple(module._words(plain(chunk).text))
+
+
+def with_sums_one_by_one(found: list[str]) -> list[str]:
+    """The same, word by word: slower, and easy to be sure of."""
+    joined: list[str] = []
+    before = ""
+    for word in found:
+        sum_of = word if before in module._FIGURES else before if word in module._FIGURES else ""
+        if sum_of in module._CURRENCIES:
+            joined[-1] = word = "_money_"
+        elif before in module._FIGURES and word in module._PERCENT:
+            joined[-1] = word = "_percent_"
+        else:
+            joined.append(word)
+        before = word
+    return [word for word in joined if word not in module._SIGNS]
+
+
+@given(
+    st.lists(st.sampled_from(("_number_", "_date_", "_money_", "eur", "€", "%", "percent", "x")))
+)
+def test_sums_whose_halves_stand_apart(found: list[str]) -> None:
+    assert module._joined(found) == with_sums_one_by_one(found)
+
+
+@given(st.lists(st.sampled_from(("a", "b", "word", "€", "to")), max_size=30))
+def test_letters_in_a_row(found: list[str]) -> None:
+    letters = "".join("1" if len(word) == 1 and word.isalpha() else "-" for word in found)
+    assert module._set_apart(found) == ("1111" in letters)
