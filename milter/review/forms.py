@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from milter.review.faults import Refused
 from milter.review.sessions import same
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # A page of ticked mails is some kilobytes.
 _MAX_BODY = 64 << 10
 _MAX_FIELDS = 300
+# Seconds for all of it. It comes in one piece, but from who wants to keep others out.
+_PATIENCE = 20.0
 _URLENCODED = "application/x-www-form-urlencoded"
 
 
@@ -42,7 +45,7 @@ async def read(visit: Visit) -> Form:
         raise Refused(403, "foreign")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URLENCODED:
         raise Refused(415, "kind")
-    form = _parsed(await _body(request))
+    form = _parsed(await _in_time(request))
     if not same(form.get("csrf"), visit.csrf):
         raise Refused(403, "token")
     return form
@@ -64,6 +67,17 @@ def _is_from_here(request: Request) -> bool:
         return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
     except ValueError:
         return False
+
+
+async def _in_time(request: Request) -> bytes:
+    """The body. Raises ``Refused``, also for who is gone and will not read it."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await _body(request)
+    except TimeoutError as error:
+        raise Refused(408, "form") from error
+    except ClientDisconnect as error:
+        raise Refused(400, "form") from error
 
 
 async def _body(request: Request) -> bytes:

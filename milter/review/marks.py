@@ -221,9 +221,19 @@ def _plain(text: str, run: _Run | None = None) -> Iterator[Segment]:
         if odd:
             yield Segment(shown, "odd", odd)
         elif run:
-            yield Segment(shown, run.mark.kind, safe(run.mark.title), tuple(run.also))
+            yield from _by_line(shown, run)
         else:
             yield Segment(shown)
+
+
+def _by_line(text: str, run: _Run) -> Iterator[Segment]:
+    """Marked text; the mark ends with a line, so that none covers what is between two."""
+    for line in text.splitlines(keepends=True):
+        words = line.rstrip()
+        if words:
+            yield Segment(words, run.mark.kind, safe(run.mark.title), tuple(run.also))
+        if words != line:
+            yield Segment(line[len(words) :])
 
 
 def _united(marks: Iterable[_Mark]) -> Iterator[_Mark]:
@@ -259,13 +269,15 @@ def _phrases(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], int, int]]
     """Meaning, first word and the place behind the last one of each phrase that stands there.
 
     The lexicon tells where the first phrase of a meaning ends. Asked for every place of the text,
-    from the last to the first, it tells where each begins: where its answer changes.
+    from the last to the first, it tells where each begins: where its answer changes. (It changes,
+    too, where a phrase further down does not fit the stretch any more; then nothing begins here.)
     """
     later: dict[tuple[str, str], int] = {}
     for first in range(len(words) - 1, -1, -1):
         ends = dict(lexicon().find(words[first : first + LONGEST_PHRASE]).ends)
         for meaning, end in ends.items():
-            if later.get(meaning) != end - 1:
+            stretch = words[first + 1 : first + end]
+            if later.get(meaning) != end - 1 and meaning not in lexicon().find(stretch).ends:
                 yield meaning, first, first + end
         later = ends
 

@@ -16,6 +16,8 @@ _FOLDER = Path(__file__).with_name("texts")
 # RFC 9110 12.5.4: a language range, and how much it is wished for.
 _RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q\s*=\s*([01](?:\.\d*)?))?")
 _LONGEST_HEADER = 1000
+# Clues that are no words of the mail, and where their texts stand.
+_CLUES = {"ask": "asks", "offer": "offers", "sign": "signs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ class Texts:
     def known(self, group: str, word: str) -> str:
         """What a word of a closed list means; one that a newer filter knows is shown as it is."""
         return self.words.get(f"{group}.{word}", word)
+
+    def clue(self, name: str) -> str:
+        """A clue as people read it: a word of the mail as it is, what phrases show in words."""
+        kind, _, word = name.partition(" ")
+        group = _CLUES.get(kind, "")
+        return self.words.get(f"{group}.{word}", name)
 
     def number(self, value: int) -> str:
         """A whole number with its thousands apart."""

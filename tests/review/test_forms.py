@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from harness.review import ANNA, BEN, Browser, browser, desk_in, hold
+from starlette.types import Message
 
 from milter.quarantine.item import State
+from milter.review import forms
+from milter.review.app import around
 from milter.review.desk import Desk
 
 POLICY = {
@@ -164,6 +168,40 @@ def test_a_huge_form_is_not_read(page: Browser) -> None:
     assert "Too large" in answer.text
     many = [("id", "0")] * 5000
     assert page.post("/held", ("do", "fake"), *many).status == 400
+
+
+GONE = {"type": "http.disconnect"}
+BEGUN = {"type": "http.request", "body": b"csrf=", "more_body": True}
+
+
+@pytest.mark.parametrize(("comes", "status"), [([BEGUN, GONE], 400), ([BEGUN], 408)])
+def test_a_form_that_does_not_come_to_its_end(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    comes: list[dict[str, object]],
+    status: int,
+) -> None:
+    """Who hangs up is no fault of ours, and who sends no more waits no longer than said."""
+    monkeypatch.setattr(forms, "_PATIENCE", 0.1)
+    assert asyncio.run(posted(desk, comes)) == status
+    assert "Traceback" not in caplog.text
+
+
+async def posted(desk: Desk, comes: list[dict[str, object]]) -> object:
+    """The status of a login whose octets come as these messages, and then no more."""
+    left, sent = iter(comes), []
+
+    async def receive() -> Message:
+        return next(left, None) or await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "query_string": b""}
+    kind = (b"content-type", b"application/x-www-form-urlencoded")
+    await around(desk)({**scope, "headers": [(b"host", b"localhost"), kind]}, receive, send)
+    return sent[0]["status"]
 
 
 @pytest.mark.parametrize(

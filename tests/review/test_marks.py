@@ -120,11 +120,12 @@ CLUES = [
 
 @pytest.mark.parametrize(("clue", "place"), CLUES)
 def test_clues_are_words_runs_and_beginnings(clue: str, place: str | None) -> None:
+    """A mark ends with its line, and goes on in the next one."""
     written = "Kostenlos, für\nSie: 500 € im Jahr. Grüße"
     judgement = Judgement(Verdict.FAKE, "m", clues=[(clue, 0.56)])
     read = read_text(mail(written.replace("\n", "\r\n")))
     marked_ = marks._Text(read.body, tokenize(read).body, (), judgement)
-    wanted = [("clue", f"{clue} (+0.6)", place)] if place else []
+    wanted = [("clue", f"{clue} (+0.6)", line) for line in (place or "").splitlines()]
     assert kinds(marked_.segments()) == wanted
 
 
@@ -389,3 +390,13 @@ def test_there_are_mails_that_attack_the_page() -> None:
     tricks = [path.read_bytes().split(b"\n", 1)[0] for path in XSS]
     assert all(trick.startswith(b"X-Trick: ") and len(trick) > 20 for trick in tricks)
     assert len(set(tricks)) == len(tricks)
+
+
+def test_a_phrase_begins_where_its_words_do() -> None:
+    """One that ends further down must not seem to begin where the stretch looked at gets short."""
+    filler = "we saw your page about boots and tents and would like to say how good it is " * 3
+    written = f"{filler}Would you consider adding a link to our page?"
+    judgement = Judgement(Verdict.FAKE, "m", asks=("link",))
+    read = read_text(mail(written))
+    marked_ = marks._Text(read.body, tokenize(read).body, (), judgement)
+    assert kinds(marked_.segments()) == [("ask", "link", "consider adding a link to our")]

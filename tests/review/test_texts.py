@@ -20,6 +20,7 @@ from milter.review.filters import DAYS, PASSED_DAYS, SORTS, STATES
 from milter.review.texts import LANGUAGES, language_of, texts
 from milter.spam.action import Action
 from milter.spam.bundle import LABELS
+from milter.spam.terms import SIGNS
 from milter.spam.verdict import Reason, Verdict
 
 PHRASES = Path(why.__file__).parent / "spam" / "phrases"
@@ -157,3 +158,13 @@ def test_one_line_is_one_line() -> None:
 )
 def test_name_and_address(author: str, shown: tuple[str, str]) -> None:
     assert person(author) == shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_clues_that_phrases_show_are_told_in_words(language: str) -> None:
+    told = texts(language)
+    assert all(f"signs.{name}" in told.words for name in SIGNS)
+    assert told.clue("ask link") == told.words["asks.link"]
+    assert told.clue("sign praise") == told.words["signs.praise"]
+    assert told.clue("guest post") == "guest post"
+    assert told.clue("ask nobody") == "ask nobody"
