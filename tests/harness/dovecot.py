@@ -83,15 +83,18 @@ class Dovecot:
 
 
 @contextmanager
-def running_dovecot(*users: str, imap: bool = False) -> Iterator[Dovecot]:
-    """Dovecot with a mailbox for each of ``users`` until the block ends."""
+def running_dovecot(*users: str, imap: bool = False, conf: str = "") -> Iterator[Dovecot]:
+    """Dovecot with a mailbox for each of ``users`` until the block ends.
+
+    ``conf``: more settings; ``{run}`` in them stands for the folder of this Dovecot.
+    """
     need("lmtp", "dovecot-lmtpd")
     if imap:
         need("imap", "dovecot-imapd")
     run = Path(tempfile.mkdtemp(prefix="coop-dovecot-"))
     dovecot = Dovecot(free_port(), free_port() if imap else 0, run)
     try:
-        _write(dovecot, users)
+        _write(dovecot, users, conf)
         command = ["dovecot", "-F", "-c", str(run / "conf")]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
@@ -104,14 +107,16 @@ def running_dovecot(*users: str, imap: bool = False) -> Iterator[Dovecot]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _write(dovecot: Dovecot, users: tuple[str, ...]) -> None:
+def _write(dovecot: Dovecot, users: tuple[str, ...], more: str) -> None:
     run = dovecot.run
     run.chmod(0o755)  # the mail processes run as nobody and must get through
     for name in ("base", "mail"):
         (run / name).mkdir()
     os.chown(run / "mail", _NOBODY, _NOBODY)
-    accounts = [f"{user}:{{PLAIN}}{PASSWORD}:{_NOBODY}:{_NOBODY}::{run}/mail::" for user in users]
+    account = f"{{user}}:{{{{PLAIN}}}}{PASSWORD}:{_NOBODY}:{_NOBODY}::{run}/mail/{{user}}::"
+    accounts = [account.format(user=user) for user in users]
     (run / "users").write_text("\n".join(accounts) + "\n")
     protocols, conf = ("lmtp imap", _CONF + _IMAP) if dovecot.imap else ("lmtp", _CONF)
     ports = {"lmtp": dovecot.lmtp, "imap": dovecot.imap}
-    (run / "conf").write_text(conf.format(run=run, protocols=protocols, **ports))
+    text = conf.format(run=run, protocols=protocols, **ports) + more.replace("{run}", str(run))
+    (run / "conf").write_text(text)

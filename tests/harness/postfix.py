@@ -120,7 +120,8 @@ def running_postfix(
 
     ``defaults_behind``: without what these set against smuggled mails at the listener behind.
     ``lmtp``: the port of who keeps the mailboxes; 0: Postfix does, in one for all. ``hold``: with
-    the recipe of ``hold.master.cf``. ``more``: what else is in main.cf and in master.cf.
+    the recipe of ``hold.master.cf``. ``more``: what else is in main.cf and in master.cf. No
+    setting stands twice in main.cf, or each process warns of it, and postlogd waits for itself.
     """
     need("postfix", "postfix")
     run = Path(tempfile.mkdtemp(prefix="coop-postfix-"))
