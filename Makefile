@@ -38,9 +38,9 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Set up."
 
 # What looks the review page over in the tests. npm checks its hash, and runs nothing of it.
-$(AXE): tests/harness/axe/package-lock.json
+$(AXE): tests/harness/node/package-lock.json
 	@mkdir -p build/axe
-	@cp tests/harness/axe/package.json tests/harness/axe/package-lock.json build/axe
+	@cp tests/harness/node/package.json tests/harness/node/package-lock.json build/axe
 	npm ci --prefix build/axe --ignore-scripts --no-audit --no-fund
 	@touch $@
 

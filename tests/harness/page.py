@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.browser import press
 from harness.ports import free_port, listens, wait_until
 from harness.review import PASSWORD
 from playwright.async_api import Page
@@ -95,4 +96,4 @@ async def log_in(page: Page, url: str, name: str, password: str = PASSWORD) -> N
     await page.goto(f"{url}/login")
     await page.fill("#name", name)
     await page.fill("#password", password)
-    await page.click("#login")
+    await press(page, "#login")
