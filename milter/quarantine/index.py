@@ -83,6 +83,8 @@ class Index:
         bounds = [max(query.limit, 0), max(query.offset, 0)]
 
         def ask(db: sqlite3.Connection) -> tuple[list[Place], int]:
+            if query.words.split():
+                db.execute(*tables.hits(query))
             # The whole rows of the part only: to skip the others, the narrow index is enough.
             places = _places(db, f"n IN ({part}) ORDER BY {order}", [*values, *bounds])
             (total,) = db.execute(f"SELECT count(*) FROM items WHERE {where}", values).fetchone()  # noqa: S608
@@ -237,6 +239,7 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 def _connected(path: Path, patience: float) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=patience, isolation_level=None)
     db.execute("PRAGMA synchronous = NORMAL")  # with WAL: whole after a power cut, perhaps older
+    db.execute("PRAGMA temp_store = MEMORY")
     return db
 
 

@@ -22,7 +22,7 @@ def look_at(folder: Path, places: Sequence[Place]) -> tuple[list[Found], list[st
     for place in places:
         record = read(names.record_path(folder / place.folder, place.id))
         if record:
-            found.append(Found(record, mails.of(record, place.file)))
+            found.append(scan.found(record, mails.of(record, place.file)))
         else:
             lost.append(place.id)
     return found, lost

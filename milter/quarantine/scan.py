@@ -43,6 +43,17 @@ class Found:
         return f"{self.mail.parent.name}/{self.mail.name}" if self.mail else ""
 
 
+def found(record: Record, mail: Path | None) -> Found:
+    """A ``record`` and the ``mail`` that was looked for after it was read.
+
+    Where that is missing, the record is read once more: the mail may have been released between
+    the two, and was not taken out.
+    """
+    if mail is None and record.last.state in OPEN:
+        record = read(record.path) or record
+    return Found(record, mail)
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What the index lacks: items that are new or changed, and ids without a record."""
@@ -87,7 +98,7 @@ def changes(maildir: Path, known: Mapping[str, Known]) -> Changes:
             log.warning("%s: no record of a held mail; skipped", maildir / names.HELD / item)
             continue
         # A mail client may have renamed it while the folder was read: look for itself.
-        changes.found.append(_finished(Found(record, mail or record.mail())))
+        changes.found.append(_finished(found(record, mail or record.mail())))
     return changes
 
 
@@ -100,12 +111,12 @@ def _same(known: Known | None, size: int, mail: Path | None) -> bool:
     return known.state in OPEN and known.file == f"{mail.parent.name}/{mail.name}"
 
 
-def _finished(found: Found) -> Found:
-    if found.mail is None or found.record.state(there=True) in OPEN:
-        return found
+def _finished(one: Found) -> Found:
+    if one.mail is None or one.record.state(there=True) in OPEN:
+        return one
     with suppress(OSError):
-        found.mail.unlink(missing_ok=True)
-    return Found(found.record, None)
+        one.mail.unlink(missing_ok=True)
+    return Found(one.record, None)
 
 
 def _records(maildir: Path) -> Iterator[tuple[str, int]]:

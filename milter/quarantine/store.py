@@ -271,7 +271,7 @@ class Quarantine:
 
 
 def _found(record: Record) -> Found:
-    return Found(record, record.mail())
+    return scan.found(record, record.mail())
 
 
 def _log(item: str, event: str, by: str, reply: str = "-") -> None:

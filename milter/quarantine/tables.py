@@ -67,8 +67,15 @@ def words(item: Item) -> str:
     return "\n".join([item.subject, item.author, item.sender, item.recipient]).casefold()
 
 
+def hits(query: Query) -> tuple[str, list[str]]:
+    """Makes the table of what has the words of ``query``, which is asked twice; and its values."""
+    words = query.words.casefold().encode("utf-8", "replace").decode("utf-8").split()
+    each = " AND ".join(["instr(words, ?)"] * len(words)) or "1"
+    return f"CREATE TEMP TABLE hits AS SELECT n FROM texts WHERE {each}", words  # noqa: S608
+
+
 def where(query: Query) -> tuple[str, list[object]]:
-    """A query as a condition and its values."""
+    """A query as a condition and its values. Where it has words, it needs the table ``hits``."""
     parts: list[tuple[str, Sequence[object]]] = [among("recipient", query.recipients)]
     if query.states:
         parts.append(among("state", [str(state) for state in query.states]))
@@ -78,9 +85,8 @@ def where(query: Query) -> tuple[str, list[object]]:
         parts.append(("time >= ?", [query.since]))
     if query.until is not None:
         parts.append(("time < ?", [query.until]))
-    if wanted := query.words.casefold().encode("utf-8", "replace").decode("utf-8").split():
-        each = " AND ".join(["instr(words, ?)"] * len(wanted))
-        parts.append((f"n IN (SELECT n FROM texts WHERE {each})", wanted))  # noqa: S608
+    if query.words.split():
+        parts.append(("n IN hits", []))
     condition = " AND ".join(part for part, _ in parts)
     return condition, [value for _, values in parts for value in values]
 

@@ -70,3 +70,31 @@ def _stops(child: int) -> Iterator[int]:
             if stops % 2 == 0:  # before the call, and not behind it
                 yield stops // 2
             stops += 1
+
+
+def walk(
+    job: Callable[[], object], state: Callable[[], object], look: Callable[[str], None]
+) -> tuple[int, list[int]]:
+    """Call ``look`` before every call of ``job`` that finds another ``state`` than the last one.
+
+    Returns how many calls there are, and before which the state had changed.
+    """
+    changes: list[int] = []
+    calls, last = 0, state()
+    with stepped(job) as stops:
+        for stop in stops:
+            calls += 1
+            if (now := state()) != last:
+                last = now
+                changes.append(stop)
+                look(f"before call {stop}")
+    return calls, changes
+
+
+def kill(job: Callable[[], object], at: int) -> str:
+    """Run ``job`` and kill it before its call number ``at``; when that was, in words."""
+    with stepped(job) as stops:
+        for stop in stops:
+            if stop == at:
+                break
+    return f"killed before call {at}"

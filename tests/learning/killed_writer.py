@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.steps import stepped
+from harness.steps import kill, walk
 from learning.small import SETTINGS, examples, fitted
 
 from milter.errors import CoopError
@@ -129,25 +129,12 @@ class Trial:
     def walk(self) -> tuple[int, list[int]]:
         """Look before every call; how many there are, and before which the folder had changed."""
         self.anew()
-        changes: list[int] = []
-        calls, last = 0, state(self.models)
-        with stepped(lambda: self.job(self.models)) as stops:
-            for stop in stops:
-                calls += 1
-                if (now := state(self.models)) != last:
-                    last = now
-                    changes.append(stop)
-                    self.look(f"before call {stop}")
-        return calls, changes
+        return walk(lambda: self.job(self.models), lambda: state(self.models), self.look)
 
     def kill(self, at: int) -> None:
         """Kill the writer before its call number ``at``; then look, and let another one finish."""
         self.anew()
-        with stepped(lambda: self.job(self.models)) as stops:
-            for stop in stops:
-                if stop == at:
-                    break
-        when = f"killed before call {at}"
+        when = kill(lambda: self.job(self.models), at)
         self.look(when)
         self.job(self.models)
         end = (opened(self.models), predecessor(self.models), self.visible())

@@ -140,7 +140,7 @@ def test_show(site: Site) -> None:
     assert "deleted by anna" in site.out
 
 
-def test_show_raw(site: Site, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_show_raw(site: Site) -> None:
     item = held(site.quarantine)
     content = site.quarantine.content(item)
     command = [sys.executable, "-m", "milter", "quarantine", "show", "--raw", item]

@@ -1,6 +1,6 @@
 """What a full quarantine costs: listing, searching, opening, counting.
 
-    python tests/bench/quarantine.py [--mails 100000] [--folder DIR]
+    python tests/bench/full_quarantine.py [--mails 100000] [--folder DIR]
 
 Holds so many mails by the filter's own code (fsync alone is left out), for twenty recipients of
 whom one has half of all; a third of the mails were seen or flagged by a mail client. Prints how
