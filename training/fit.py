@@ -1,40 +1,28 @@
-"""Learning: examples in, a fitted model with its honest figures out. Deterministic."""
+"""Learning: examples in, a fitted model with its honest figures out. Deterministic.
+
+What is learned and how much each mail counts is decided in ``lesson``; here models are fitted of
+it, calibrated, and given their thresholds.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags, vstack
 from scipy.stats import beta
-from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from milter.spam.bundle import LABELS, Thresholds
-from training.data import (
-    CorpusError,
-    Example,
-    from_feedback,
-    hard_cases,
-    hard_share,
-    wanted,
-)
+from training.data import Example, from_feedback, hard_cases, hard_share, wanted
 from training.jobs import Jobs, run
 from training.learner import ThemedRegression, softmax
+from training.lesson import Lesson, fitted, lesson_of, new_learner
 from training.vectorize import Views, read_views
 
-# Corrections of one cluster that count in full; of more, each counts less.
-_FEW = 5
-# The probability (not calibrated) that the corpus alone gives to the owner's label where it knows
-# the mail already: nothing is to be corrected then.
-_SURE = 0.9
 # Mails of which one model takes half a gigabyte while it is fitted.
 _MANY = 10_000
-# The share of pitches that have a feature which is counted as what all pitches have.
-_COMMON = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +125,7 @@ def fit_views(
     corrections are the mails that a model was wrong about, no sample of the mail that comes in.
     Those of one cluster stand in one fold, as the mails of one theme do.
     """
-    lesson = _lesson(views, examples, settings, left_out)
+    lesson = lesson_of(views, examples, settings, left_out)
     models = [_ALL, *range(len(lesson.tests))]
     whole, *folds = run(_side_by_side(jobs, len(examples)), _learn, lesson, models, threads=True)
     rehearsal = folds.pop().fold if left_out is not None else None
@@ -172,27 +160,6 @@ def _side_by_side(jobs: Jobs, mails: int) -> Jobs:
 _ALL = -1
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class _Lesson:
-    """What all folds share. ``first`` (n,) are the rows of the whole mails in ``views``.
-
-    ``themes`` (n,): a word counts that several of these have. The corpus' are its groups; of
-    feedback each mail is one by itself, as what its siblings share is just what is to be learned.
-    ``shown``: the feedback's rows as they are learned, in their order. ``tests``: the mails that
-    each model does not see: those of each fold, those left out.
-    """
-
-    views: Views
-    first: NDArray[np.int64]
-    labels: NDArray[np.str_]
-    themes: NDArray[np.str_]
-    weights: NDArray[np.float64]
-    feedback: NDArray[np.bool_]
-    shown: csr_matrix
-    tests: list[NDArray[np.int64]]
-    settings: FitSettings
-
-
 @dataclass(frozen=True, slots=True)
 class _Learned:
     """A fold's model and the logits (m, 3) of its test."""
@@ -201,121 +168,7 @@ class _Learned:
     unseen: NDArray[np.float64]
 
 
-def _lesson(
-    views: Views,
-    examples: list[Example],
-    settings: FitSettings,
-    left_out: NDArray[np.int64] | None,
-) -> _Lesson:
-    labels = np.array([example.label for example in examples])
-    groups = np.array([example.group for example in examples])
-    feedback = from_feedback(examples)
-    tests = _tests(labels, groups, feedback, settings)
-    alone = _Lesson(
-        views=views,
-        first=views.first,
-        labels=labels,
-        themes=np.array([e.name if e.is_feedback else e.group for e in examples]),
-        weights=_weights(groups, feedback, np.zeros_like(feedback), settings),
-        feedback=feedback,
-        shown=csr_matrix((0, views.matrix.shape[1])),
-        tests=tests if left_out is None else [*tests, left_out],
-        settings=settings,
-    )
-    if not feedback.any():
-        return alone
-    known = feedback.copy()
-    known[feedback] = _known(alone)
-    weights = _weights(groups, feedback, known, settings)
-    return replace(alone, weights=weights, shown=_shown(alone, known[feedback]))
-
-
-def _known(lesson: _Lesson) -> NDArray[np.bool_]:
-    """Which mails of the feedback a model of the corpus alone is sure of, label and all."""
-    with threadpool_limits(1):
-        learner = _fitted(lesson, np.flatnonzero(~lesson.feedback))
-    rows = lesson.views.matrix[lesson.first[lesson.feedback]]
-    own = lesson.labels[lesson.feedback][:, np.newaxis] == learner.classes_
-    sure: NDArray[np.bool_] = learner.predict_proba(rows)[own] >= _SURE
-    return sure
-
-
-def _shown(lesson: _Lesson, known: NDArray[np.bool_]) -> csr_matrix:
-    """The rows of the feedback, (m, SIZE): what is ``known`` (m,) as it is.
-
-    Of a correction there is what it has beyond the mean pitch, and of that the share that must be
-    enough. What all pitches have the corpus has weighed already, with mails of the other labels
-    that have it, too; a few dozen corrections of one campaign would only say that it is a fake's.
-    """
-    rows = lesson.views.matrix[lesson.first[lesson.feedback]]
-    pitches = lesson.views.matrix[lesson.first[~lesson.feedback & (lesson.labels == "fake")]]
-    beyond = rows - vstack([_mean(pitches)] * len(known), format="csr")
-    share = lesson.settings.feedback_share
-    shown: csr_matrix = diags(known.astype(float)) @ rows + diags(share * ~known) @ beyond
-    shown.eliminate_zeros()
-    return shown
-
-
-def _mean(rows: csr_matrix) -> csr_matrix:
-    """The mean row, (1, SIZE), of the features that many rows have; others are next to nothing."""
-    counts = np.bincount(rows.indices, minlength=rows.shape[1])
-    common = np.flatnonzero(counts > _COMMON * rows.shape[0])
-    means = np.bincount(rows.indices, rows.data, rows.shape[1])[common] / rows.shape[0]
-    return csr_matrix((means, common, [0, len(common)]), shape=(1, rows.shape[1]))
-
-
-def _weights(
-    groups: NDArray[np.str_],
-    feedback: NDArray[np.bool_],
-    known: NDArray[np.bool_],
-    settings: FitSettings,
-) -> NDArray[np.float64]:
-    """How much each mail counts, (n,): a theme by the root of its number of mails.
-
-    Feedback that the corpus ``known`` already counts like a mail of the corpus, a correction like
-    ``feedback_weight`` of them; where many are alike, they count by the root of their number, too,
-    so that nobody rules a model by filing one text often.
-    """
-    _, theme, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(sizes[theme])
-    if feedback.any():
-        crowded = np.maximum(sizes[theme[feedback]] / _FEW, 1.0)
-        usual = weights[~feedback].mean() * np.where(known[feedback], 1, settings.feedback_weight)
-        weights[feedback] = usual / np.sqrt(crowded)
-    result: NDArray[np.float64] = weights
-    return result
-
-
-def _tests(
-    labels: NDArray[np.str_],
-    groups: NDArray[np.str_],
-    feedback: NDArray[np.bool_],
-    settings: FitSettings,
-) -> list[NDArray[np.int64]]:
-    """The mails of each fold, whole themes each.
-
-    Those of the corpus are the same whatever has been filed, so that two models can be compared;
-    which fold a cluster of corrections is in hangs on its name alone.
-    """
-    written, filed = np.flatnonzero(~feedback), np.flatnonzero(feedback)
-    labels, themes = labels[written], groups[written]
-    for label in LABELS:
-        number = len(set(themes[labels == label]))
-        if number < settings.folds:
-            raise CorpusError(f"label {label} has {number} themes; {settings.folds} are needed")
-    splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    fold = np.array([_fold_of(group, settings.folds) for group in groups[filed].tolist()], int)
-    return [
-        np.sort(np.concatenate([written[test], filed[fold == number]]))
-        for number, (_, test) in enumerate(splitter.split(labels, labels, themes))
-    ]
-
-
-def _fold_of(group: str, folds: int) -> int:
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4]) % folds
-
-
-def _learn(lesson: _Lesson, number: int) -> _Learned:
+def _learn(lesson: Lesson, number: int) -> _Learned:
     """A model that saw all mails but those of a fold, and its logits of these.
 
     Linear algebra runs in one thread (BLAS: ``run`` sees to it): with several, sums come in another
@@ -324,41 +177,15 @@ def _learn(lesson: _Lesson, number: int) -> _Learned:
     test = np.zeros(0, np.int64) if number == _ALL else lesson.tests[number]
     seen = np.setdiff1d(np.arange(len(lesson.labels)), test, assume_unique=True)
     with threadpool_limits(1, "openmp"):
-        learner = _fitted(lesson, seen)
+        learner = fitted(lesson, seen)
         tested = lesson.views.of(test)
         unseen = tested.worst(learner.decision_function(tested.matrix))
     return _Learned(Fold(test, *_quantised(learner), learner.intercept_), unseen)
 
 
-def _fitted(lesson: _Lesson, seen: NDArray[np.int64]) -> ThemedRegression:
-    """A learner that saw the mails with these numbers."""
-    filed = lesson.feedback[seen]
-    order = np.concatenate([seen[~filed], seen[filed]])
-    return _learner(lesson.settings).fit(
-        _rows(lesson, seen[~filed], seen[filed]),  # no name: the learner frees it, it is large
-        lesson.labels[order],
-        lesson.themes[order],
-        lesson.weights[order],
-        ~lesson.feedback[order],
-    )
-
-
-def _rows(lesson: _Lesson, written: NDArray[np.int64], feedback: NDArray[np.int64]) -> csr_matrix:
-    """The whole mails as they are learned, (n, SIZE)."""
-    rows = lesson.views.matrix[lesson.first[written]]
-    if not len(feedback):
-        return rows
-    place = np.cumsum(lesson.feedback) - 1  # of each mail among the feedback
-    return vstack([rows, lesson.shown[place[feedback]]], format="csr")
-
-
-def _learner(settings: FitSettings) -> ThemedRegression:
-    return ThemedRegression(settings.strength, settings.themes, settings.seed)
-
-
 def _estimator(fold: Fold, settings: FitSettings) -> ThemedRegression:
     """scikit-learn's estimator with the coefficients of ``fold``."""
-    learner = _learner(settings)
+    learner = new_learner(settings)
     learner.classes_ = np.array(LABELS)
     learner.coef_ = fold.weights.T * fold.scale
     learner.intercept_ = fold.intercept

@@ -21,6 +21,7 @@ from milter.spam.bundle import open_models
 from milter.spam.tokens import tokenize
 from training.cli import main
 from training.data import Example, read_corpus
+from training.evaluate import disguises as d
 from training.evaluate import evasions as e
 from training.evaluate.sets import SourceError
 
@@ -47,7 +48,7 @@ def example(label: str, theme: str, content: bytes, language: str = "en") -> Exa
     )
 
 
-WANTED = e.Wanted.of(
+WANTED = d.Wanted.of(
     [
         example("none", "newsletter", mail("News from the choir, and the weather.\n" * 9)),
         example("none", "work", mail("The minutes of the meeting, and the plan of work.")),
@@ -56,7 +57,7 @@ WANTED = e.Wanted.of(
         example("genuine", "project", mail("A proposal jointly with you.")),
     ]
 )
-ALL = e.evasions(WANTED, "en")
+ALL = d.evasions(WANTED, "en")
 
 
 def evaded(name: str, content: bytes, seed: int = 1) -> bytes:
@@ -128,7 +129,7 @@ def test_base64_leaves_no_word() -> None:
 
 def test_homoglyphs() -> None:
     text = visible(evaded("homoglyphs in most words", mail()))
-    latin = {look: letter for letter, looks in e._LOOKALIKES.items() for look in looks}
+    latin = {look: letter for letter, looks in d._LOOKALIKES.items() for look in looks}
     assert "".join(latin.get(letter, letter) for letter in text).split() == visible(mail()).split()
     assert "https://example.org/bees" in text
     words = re.findall(r"[^\W\d_]{3,}", text.replace("https://example.org/bees", ""))
@@ -136,16 +137,16 @@ def test_homoglyphs() -> None:
 
 
 def test_the_look_alikes_are_of_those_scripts() -> None:
-    for letter, looks in e._LOOKALIKES.items():
+    for letter, looks in d._LOOKALIKES.items():
         assert letter.isascii()
         assert all(unicodedata.name(look).startswith(("CYRILLIC", "GREEK")) for look in looks)
 
 
 def test_zero_width() -> None:
     text = visible(evaded("zero-width characters in most words", mail()))
-    assert len(text) - len(re.sub(f"[{e._ZERO_WIDTH}]", "", text)) > 10
-    assert re.sub(f"[{e._ZERO_WIDTH}]", "", text).split() == visible(mail()).split()
-    assert not re.search(rf"(?:^|\s)[{e._ZERO_WIDTH}]", text)
+    assert len(text) - len(re.sub(f"[{d._ZERO_WIDTH}]", "", text)) > 10
+    assert re.sub(f"[{d._ZERO_WIDTH}]", "", text).split() == visible(mail()).split()
+    assert not re.search(rf"(?:^|\s)[{d._ZERO_WIDTH}]", text)
 
 
 def test_spaced() -> None:
@@ -155,7 +156,7 @@ def test_spaced() -> None:
     assert "https://example.org/bees" in text
 
 
-@pytest.mark.parametrize("way", e._HIDING)
+@pytest.mark.parametrize("way", d._HIDING)
 def test_hidden(way: str) -> None:
     made = [evaded(f"wanted text hidden by {way}", mail(), seed) for seed in range(9)]
     assert len(set(made)) > 1
@@ -164,7 +165,7 @@ def test_hidden(way: str) -> None:
         block, own = page.split("<p>Dear Ms Huber", 1)
         assert len(block) > 3000
         assert "Could you add a backlink" in html.unescape(own)
-        assert any(opening in block for opening, _ in e._HIDING[way])
+        assert any(opening in block for opening, _ in d._HIDING[way])
 
 
 def test_a_picture_and_the_line_that_asks() -> None:
@@ -192,7 +193,7 @@ def test_a_picture_and_the_line_that_asks() -> None:
     ],
 )
 def test_the_line_of_a_mail_that_asks_nothing(text: str, line: str) -> None:
-    assert e._the_line(text) == line
+    assert d._the_line(text) == line
 
 
 def test_common_words_and_newsletter_stand_below() -> None:
@@ -208,9 +209,9 @@ def test_common_words_and_newsletter_stand_below() -> None:
 def test_the_language_of_a_mail() -> None:
     assert WANTED.language(mail("Die Aufgaben und das Protokoll sind hier.")) == "de"
     assert WANTED.language(mail("The plan and the weather of the meeting.")) == "en"
-    assert set(e.evasions(WANTED, "de")) == set(ALL)
+    assert set(d.evasions(WANTED, "de")) == set(ALL)
     with pytest.raises(SourceError, match="no newsletter"):
-        e.Wanted.of([])
+        d.Wanted.of([])
 
 
 # Figures
