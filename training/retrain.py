@@ -26,11 +26,12 @@ from training.feedback.settings import FeedbackSettings
 from training.figures import KNOWN
 from training.fit import FitSettings
 from training.in_use import InUse, has_current, open_in_use
-from training.jobs import Jobs, versions
+from training.jobs import Jobs
 from training.last import Last, recall, remember
 from training.lock import writing
 from training.publish import publish, write_bundle
 from training.trial import Material, Progress, Trial, run_trial
+from training.versions import versions
 
 
 class Outcome(StrEnum):

@@ -20,10 +20,30 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 @dataclass
 class RunningCluster:
-    """``url`` of the scheduler, and the processes of its workers."""
+    """``url`` of the scheduler, its process and those of its workers."""
 
     url: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
+
+    def await_work(self, name: str) -> None:
+        """Wait until workers have calls of the function ``name`` by joblib's hand."""
+        from distributed import Client
+
+        deadline = time.monotonic() + _PATIENCE
+        with Client(self.url, timeout=_PATIENCE, set_as_default=False) as client:
+            while time.monotonic() < deadline:
+                calls = [str(call) for calls in client.processing().values() for call in calls]
+                if any(name in call for call in calls):
+                    return
+                time.sleep(0.01)
+        raise AssertionError(f"nobody calls {name}")
+
+    def kill(self, part: str) -> None:
+        """End the ``scheduler``, or all ``workers``, as a loss of power does."""
+        for process in [self.scheduler] if part == "scheduler" else self.workers:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -40,7 +60,7 @@ def running_cluster(folder: Path, workers: int, **environment: str) -> Iterator[
             options += ["--local-directory", str(folder / str(number))]
             started.append(_start(folder, "worker", options, _ONE_THREAD | environment))
         _await_workers(url, workers)
-        yield RunningCluster(url, started[1:])
+        yield RunningCluster(url, started[0], started[1:])
     finally:
         for process in reversed(started):
             process.kill()

@@ -10,8 +10,6 @@ from harness.feedback import outcome
 from learning.retraining import (
     file_mail,
     file_pitches,
-    make_corpus,
-    make_models,
     octets,
     pitch,
     run,
@@ -31,25 +29,7 @@ from training.lock import writing
 from training.report_retrain import page
 from training.retrain import Outcome
 
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_corpus(tmp_path_factory.mktemp("data") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def untouched(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_models(tmp_path_factory.mktemp("data") / "models", corpus)
-
-
-@pytest.fixture
-def models(untouched: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(untouched, tmp_path / "models")
-
-
-@pytest.fixture
-def feedback(tmp_path: Path) -> Path:
-    return file_pitches(tmp_path / "feedback", range(6))
+pytest_plugins = ["learning.fixtures"]
 
 
 def test_what_is_filed_is_learned_and_used(feedback: Path, models: Path, corpus: Path) -> None:

@@ -1,10 +1,16 @@
-"""Retraining on a Dask cluster: the same bundle, byte for byte, and a worker may die."""
+"""Retraining on a Dask cluster: the same bundle, byte for byte, and a worker may die.
+
+If all of it dies, the command says so and ends; nothing is published.
+"""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,17 +21,18 @@ from harness.cluster import RunningCluster, running_cluster
 from learning.retraining import (
     SETTINGS,
     file_pitches,
-    make_corpus,
-    make_models,
     octets,
     run,
 )
 
 from training.cli import main
+from training.cluster import ClusterError, open_cluster
 from training.history import current
-from training.jobs import ClusterError, open_cluster
 from training.jobs import run as run_parts
 from training.retrain import Order, Outcome, retrain
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest_plugins = ["learning.fixtures"]
 
 pytestmark = [
     # Of Dask's own, when connections end.
@@ -35,24 +42,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_corpus(tmp_path_factory.mktemp("data") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def untouched(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_models(tmp_path_factory.mktemp("data") / "models", corpus)
-
-
 @pytest.fixture
-def models(untouched: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(untouched, tmp_path / "models")
-
-
-@pytest.fixture
-def feedback(tmp_path: Path) -> Path:
-    return file_pitches(tmp_path / "feedback", range(12))
+def feedback(feedback: Path) -> Path:
+    """So many that parts of them last."""
+    return file_pitches(feedback, range(12))
 
 
 @pytest.fixture
@@ -91,6 +84,57 @@ def test_a_worker_that_dies_is_survived(
         found = retrain(order, progress)
     assert cluster.workers[0].wait(30) < 0
     assert octets(other, found.version) == octets(models, here.version)
+
+
+@pytest.mark.parametrize("stage", ["_rows", "_learn"])
+@pytest.mark.parametrize(
+    ("dying", "told"), [("workers", "no worker is left"), ("scheduler", "the scheduler is gone")]
+)
+def test_a_cluster_that_dies_is_told_of(
+    dying: str,
+    told: str,
+    stage: str,
+    feedback: Path,
+    models: Path,
+    corpus: Path,
+    cluster: RunningCluster,
+) -> None:
+    """All is killed in the middle of reading mails, or of fitting: one sentence, and no change."""
+    before = files(models)
+    command = ["retrain", "--feedback", str(feedback), "--models", str(models)]
+    command += ["--corpus", str(corpus), "--cluster", cluster.url]
+    with started(command) as retraining:
+        cluster.await_work(stage)
+        cluster.kill(dying)
+        said, complaint = retraining.communicate(timeout=120)
+    assert retraining.returncode == 2
+    assert not said
+    assert told in complaint
+    assert [line for line in complaint.splitlines() if not line.startswith("coop-train: ")] == []
+    assert files(models) == before
+
+
+@contextmanager
+def started(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process of its own; dead afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def files(models: Path) -> dict[str, bytes]:
+    """All that stands in a models folder, but for the lock's file, which is always there."""
+    paths = [path for path in models.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(models)): path.read_bytes() for path in paths}
 
 
 def test_the_command(
