@@ -81,7 +81,7 @@ class Feedback:
     def honest(self, flipped: float = 0.0) -> None:
         """Campaigns filed as fake and wanted mails as none, a share of them the other way round."""
         right = [
-            ("fake", mail) for name in families.NAMES for mail in families.mails(name, "learn")
+            ("fake", mail) for name in families.CHOSEN_BY for mail in families.mails(name, "learn")
         ]
         right += [("none", mail) for mail in self.wanted.mails(_WANTED)]
         chance = random.Random(7)

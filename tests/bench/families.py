@@ -1,4 +1,4 @@
-"""Three invented campaigns that the corpus does not have, each of twenty mails in other words.
+"""Six invented campaigns that the corpus does not have, each of twenty mails in other words.
 
 ``families/*.toml``: ten mails of each to learn from, and ten that no model may see before it
 judges them. Everybody and everything in them is invented.
@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 FOLDER = Path(__file__).with_name("families")
-#: Names of the campaigns: a German one, an English one, one in both languages.
-NAMES = ("lichterpfad", "earleaf", "sprachzwilling")
+#: A German campaign, an English one, one in both languages: by them the settings were chosen.
+CHOSEN_BY = ("lichterpfad", "earleaf", "sprachzwilling")
+#: The same, written after all was chosen: nothing is to be chosen by what comes out for these.
+FRESH = ("lesepuls", "openhearth", "fragefuchs")
+NAMES = (*CHOSEN_BY, *FRESH)
 
 Part = Literal["learn", "unseen"]
 

@@ -1,8 +1,9 @@
 """How many corrections it takes until a new campaign is known, and what that costs.
 
-    python tests/bench/learning_curve.py [--measure DIR] [--json FILE] [--swapped] [--cache DIR]
+    python tests/bench/learning_curve.py [--measure DIR] [--json FILE] [--swapped]
+        [--campaigns NAME...] [--cache DIR]
 
-Three campaigns that the corpus does not have (``families/``), one at a time: after 1, 3, 5 and 10
+Campaigns that the corpus does not have (``families/``), one at a time: after 1, 3, 5 and 10
 of its mails were filed as fake, which of ten others, worded anew, does the model call fake? The
 mails go the way of every correction: a folder, labels and guards, a fit with corpus and folds. Of
 mail that is only measured on (``--measure``), every wanted mail is counted that a model calls fake
@@ -175,7 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"There is no measuring mail in {options.measure}; its columns stay empty.")
     course = Course(base, measuring, options.swapped)
     points = [
-        point for points in forked(curve, course, families.NAMES, options.jobs) for point in points
+        point
+        for points in forked(curve, course, options.campaigns, options.jobs)
+        for point in points
     ]
     _show(points, measuring)
     print(f"It took {time.monotonic() - start:.0f} s.")
@@ -195,6 +198,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", metavar="N", type=int, default=PROCESSES, help="processes")
     parser.add_argument(
         "--swapped", action="store_true", help="learn from the ten unseen ones, judge the others"
+    )
+    parser.add_argument(
+        "--campaigns", metavar="NAME", nargs="+", choices=families.NAMES, default=families.NAMES
     )
     usual = FitSettings()
     parser.add_argument("--weight", type=float, default=usual.feedback_weight)

@@ -26,8 +26,9 @@ from milter.mail.folder import as_content
 from milter.spam.verdict import Verdict
 from training.compare import Model, judge_views
 from training.data import Example, digest
-from training.jobs import Jobs, versions
+from training.jobs import Jobs
 from training.vectorize import Views, read_views
+from training.versions import versions
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "training" / "corpus"
