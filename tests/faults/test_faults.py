@@ -24,12 +24,12 @@ import pytest
 from faults import runbook
 from harness.filter import RunningFilter, running_filter
 from harness.ports import free_port, listens, wait_until
-from milter.quarantine.store import Quarantine
 from smtp import rig
 from smtp.scripted_hop import ScriptedHop
 from spam.tiny import FAKE, NAME, write_bundle, write_models
 
 from milter.pipeline import Pipeline
+from milter.quarantine.store import Quarantine
 from milter.smtp.content import Content
 from milter.smtp.next_hop import Timeouts
 from milter.spam import judge
