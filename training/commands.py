@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Exit statuses: done; the corpus does not meet its plan; it could not be done; the gate held a
 #: candidate back.
 OK, MISSING, REFUSED, HELD_BACK = 0, 1, 2, 3
+#: The page of the last retrain, in the folder of the models.
+REPORT = "retrain.html"
 
 
 def corpus(options: argparse.Namespace) -> int:
@@ -250,11 +252,21 @@ def retrain(options: argparse.Namespace) -> int:
         )
         found = retrain(order, progress)
     _print_retrained(found)
-    if options.report:
-        from training.report_retrain import page
-
-        options.report.write_text(page(found), encoding="utf-8")
+    _write_reports(options, found)
     return HELD_BACK if found.refusals else OK
+
+
+def _write_reports(options: argparse.Namespace, found: Retrained) -> None:
+    """The page beside the models, where the review page finds it, and where it was asked for."""
+    from training.durable import replace_file
+    from training.report_retrain import page
+    from training.retrain import Outcome
+
+    text = page(found)
+    if found.outcome is not Outcome.UNCHANGED:  # what was done last is told on
+        replace_file(options.models / REPORT, text.encode(), 0o640)
+    if options.report:
+        options.report.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -157,3 +157,9 @@ def test_current_names_what_is_published(models: Path) -> None:
     (models / "current").write_text("../../etc")
     assert bundles.current(models, "current") == ""
     assert bundles.current(Model().folder, "current") != ""
+
+
+def test_the_report_is_where_learning_writes_it() -> None:
+    from training import commands
+
+    assert commands.REPORT == bundles.REPORT

@@ -210,6 +210,7 @@ def retrain(site: Site) -> None:
     command += ["--feedback", str(site.dovecot.mail), "--models", str(site.models)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert site.model in (site.models / "retrain.html").read_text()  # the review page offers it
     wait_until(lambda: f"model {site.model} in use" in site.judge.log, "the model is in use")
 
 
