@@ -18,6 +18,7 @@ from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.v import format_exception, transform_error
 
 from milter.smtp.endpoint import Endpoint
+from milter.trust.author import ascii_domain
 from milter.trust.nameserver import parse_nameserver
 
 Seconds = NewType("Seconds", float)
@@ -154,7 +155,19 @@ def _small(text: str) -> str:
 def _wishes(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError(f'must be a table {{ "a@example.org" = "tag" }}, not {value!r}')
-    return {_mailbox_or_domain(name): _wish_of(name, wish) for name, wish in value.items()}
+    found: dict[str, str] = {}
+    for name, wish in value.items():
+        for known in _spellings(_mailbox_or_domain(name)):
+            if found.setdefault(known, _wish_of(name, wish)) != wish:
+                raise ValueError(f"{name!r} stands there twice, with two wishes")
+    return found
+
+
+def _spellings(name: str) -> set[str]:
+    """A name as it is, and with its domain as mail servers write it (RFC 5890: A-labels)."""
+    local, at, domain = name.rpartition("@")
+    ascii_name = ascii_domain(domain)
+    return {name, local + at + ascii_name} if ascii_name else {name}
 
 
 def _wish_of(name: str, wish: object) -> str:

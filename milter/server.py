@@ -42,11 +42,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        if settings.filter.next_hop == str(settings.filter.listen):
-            raise StartError(
-                f"[filter] next_hop: {settings.filter.next_hop} is where the filter itself "
-                "listens; name the listener behind it, usually 127.0.0.1:10026"
-            )
+        _refuse_circles(settings)
         self.model = ModelInUse(settings.model)
         if not settings.filter.next_hop:
             maildir.prepare(settings.filter.maildir)
@@ -194,6 +190,21 @@ class Server:
         if late:
             log.warning("%d sessions were cut off; their senders keep the mail", len(late))
             await asyncio.wait(late, timeout=5)
+
+
+def _refuse_circles(settings: Settings) -> None:
+    """No way onward may lead to a listener of our own; raises ``StartError``."""
+    own = {str(settings.filter.listen), settings.trust.outgoing} - {""}
+    ways = {
+        "[filter] next_hop": settings.filter.next_hop,
+        "[trust] outgoing_next_hop": settings.trust.outgoing_next_hop,
+    }
+    for name, where in ways.items():
+        if where in own:
+            raise StartError(
+                f"{name}: {where} is where the filter itself listens; name the listener behind "
+                "it, usually 127.0.0.1:10026"
+            )
 
 
 def _policy(settings: Settings) -> Policy:

@@ -129,7 +129,8 @@ class Holding:
         item = names.new_id()
         name = names.folder_name(recipient.mailbox)
         folder = self._folder / name
-        if name not in self._ready or not (folder / names.HELD).is_dir():
+        parts = ("tmp", "new", "cur", names.HELD)  # somebody may have removed one of them
+        if name not in self._ready or not all((folder / part).is_dir() for part in parts):
             self._access.make_maildir(folder)
             self._ready.add(name)
         return _Copy(item, recipient, names.file_name(item), folder)

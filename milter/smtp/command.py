@@ -80,6 +80,15 @@ _PATH = re.compile(
 )
 # RFC 5321 appendix C: "@a,@b:" before the address, to be ignored.
 _SOURCE_ROUTE = re.compile(rb"\A@[^:\"]*:")
+# What Postfix reads over in an address (RFC 822): comments and blanks outside of quotes, quotes and
+# backslashes that nothing needs. Whoever writes them means the same mailbox, and may hope that a
+# filter takes it for another one.
+_NOTHING = re.compile(rb'("(?:[^"\\]|\\.)*+")|\((?:[^()"\\]|\\.)*+\)|[ \t]+', re.DOTALL)
+_NESTED = 8  # comments, one in the other
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)"|\\(.)', re.DOTALL)
+_ATOM = rb'[^\x00-\x20\x7f()<>\[\]:;@\\,".]++'
+_DOT_ATOM = re.compile(rb"%b(?:\.%b)*+" % (_ATOM, _ATOM))
+_USUAL = re.compile(rb"%b(?:\.%b)*+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+" % (_ATOM, _ATOM))
 # A control character inside a command could start a line of its own further down.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -117,10 +126,15 @@ class Address:
     def mailbox(self) -> str:
         """The address as people compare it: no brackets or source route, ASCII in small letters.
 
-        RFC 5321 2.4 lets a host tell capitals in local parts apart; none does. Other letters stay:
-        strauß@ and strauss@ are two people. What is no UTF-8 is written as ``\\xNN``.
+        Nor is there anything else in it that names no other mailbox: the root's dot, needless
+        quotes, comments. RFC 5321 2.4 lets a host tell capitals in local parts apart; none does.
+        Other letters stay: strauß@ and strauss@ are two people. What is no UTF-8 is written as
+        ``\\xNN``.
         """
         bare = _SOURCE_ROUTE.sub(b"", self.path.removeprefix(b"<").removesuffix(b">"))
+        local, at, domain = bare.rpartition(b"@")
+        if at and not _USUAL.fullmatch(bare):
+            bare = _plain(local) + at + _without_comments(domain).rstrip(b".")
         return bare.lower().decode("utf-8", "backslashreplace")
 
     def wants(self, parameter: bytes) -> bool:
@@ -144,3 +158,21 @@ class Address:
 
     def __bytes__(self) -> bytes:
         return self.path + (b" " + self.parameters if self.parameters else b"")
+
+
+def _plain(local: bytes) -> bytes:
+    """A local part without what it does not need; as it is where it does need it."""
+    plain = _QUOTED.sub(_unquoted, _without_comments(local))
+    return plain if _DOT_ATOM.fullmatch(plain) else local
+
+
+def _unquoted(match: re.Match[bytes]) -> bytes:
+    return match[2] or re.sub(rb"\\(.)", rb"\1", match[1], flags=re.DOTALL)
+
+
+def _without_comments(octets: bytes) -> bytes:
+    for _ in range(_NESTED):
+        before, octets = octets, _NOTHING.sub(lambda match: match[1] or b"", octets)
+        if octets == before:
+            break
+    return octets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -17,6 +18,16 @@ from milter.quarantine.store import Item, Quarantine, Query, State
 from milter.spam.verdict import Reason, unscored
 
 CARLA = "carla@example.net"
+
+
+@pytest.mark.parametrize("gone", ["tmp", "new", "held"])
+def test_a_folder_that_somebody_removed_is_made_again(
+    quarantine: Quarantine, folder: Path, gone: str
+) -> None:
+    quarantine.delete(held(quarantine, ANNA), "a test")
+    (path,) = folder.glob(f"*/{gone}")
+    shutil.rmtree(path)
+    assert quarantine.item(held(quarantine, ANNA)).open
 
 
 def test_a_held_mail_is_all_there(quarantine: Quarantine, folder: Path) -> None:

@@ -128,3 +128,10 @@ def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     settings = load(None, {"filter": {"maildir": "~/mail"}, "tls": {"certificate": "~/cert.pem"}})
     assert settings.filter.maildir == tmp_path / "mail"
     assert settings.tls.certificate == str(tmp_path / "cert.pem")
+
+
+def test_a_domain_is_known_as_people_and_as_servers_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text('[policy]\nrecipients = { "münchen.example" = "nothing" }\n')
+    known = load(path).policy.recipients
+    assert known == {"münchen.example": "nothing", "xn--mnchen-3ya.example": "nothing"}

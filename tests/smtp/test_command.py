@@ -230,6 +230,21 @@ class TestMailbox:
             ("<strauß@example.org>".encode(), "strauß@example.org"),  # not strauss@
             ("<MÜLLER@example.org>".encode(), "mÜller@example.org"),
             (b"<\xff@example.org>", "\\xff@example.org"),
+            # written so by who hopes that the filter takes it for somebody else
+            (b'<"Anna"@example.org>', "anna@example.org"),
+            (b'<"an\\na"@example.org>', "anna@example.org"),
+            (b"<an\\na@example.org>", "anna@example.org"),
+            (b'<"an".na@example.org>', "an.na@example.org"),
+            (b"<anna@example.org.>", "anna@example.org"),
+            (b"<anna(b(c))@example.org>", "anna@example.org"),
+            (b"<anna@example.org(x)>", "anna@example.org"),
+            (b'<"an"(b)na@example.org>', "anna@example.org"),
+            (b"<anna @ example.org>", "anna@example.org"),
+            # somebody else indeed
+            (b'<"an na"@example.org>', '"an na"@example.org'),
+            (b'<"a(b)"@example.org>', '"a(b)"@example.org'),
+            (b'<""@example.org>', '""@example.org'),
+            (b'<"a@b"@example.org>', '"a@b"@example.org'),
         ],
     )
     def test_mailbox(self, path: bytes, mailbox: str) -> None:
