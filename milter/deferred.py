@@ -39,5 +39,7 @@ async def _round(quarantine: Quarantine, onward: Callable[[], NextHop]) -> None:
             log.info("deferred mail %s: the next hop answered %s", held, reply)
         except CoopError as error:
             log.warning("deferred mail %s waits on: %s", held, error)
+        except OSError as error:  # with this one; the others can still go
+            log.error("deferred mail %s waits on: %s", held, error.strerror)
         finally:
             await next_hop.close()

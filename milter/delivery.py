@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 # Octets in which a header usually ends.
 _HEADER = 65536
+# Seconds from the beginning in which further variants can go on. Postfix waits for 100 in all
+# (smtpd_proxy_timeout); then it would have the sender send again what some have already.
+_PATIENCE = 80.0
 _Variant = tuple[Action, Sequence[Address]]
 
 
@@ -72,6 +75,7 @@ class Delivery:
         self._marking = marking
         self._next_hop = next_hop
         self._quarantine = quarantine
+        self._until = asyncio.get_running_loop().time() + _PATIENCE
 
     async def deliver(self, plan: Mapping[Action, Sequence[Address]]) -> Reply:
         """Carry ``plan`` out: the recipients by what is done with the mail for them."""
@@ -116,9 +120,13 @@ class Delivery:
     async def _or_later(self, action: Action, recipients: Sequence[Address]) -> None:
         """Deliver one more variant, or keep it until it can be."""
         try:
-            reply = await self._anew(action, recipients)
+            async with asyncio.timeout_at(self._until):
+                reply = await self._anew(action, recipients)
         except NextHopError as error:
             log.warning("mail %s: %s", self._envelope.id, error)
+        except TimeoutError:
+            log.warning("mail %s: some recipients' copy takes too long", self._envelope.id)
+            await self._next_hop.close()  # it may still answer a command that was given up
         else:
             if reply.positive:
                 return

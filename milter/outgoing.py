@@ -20,8 +20,12 @@ class Outgoing:
     trust: Trust
 
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
-        """Hand on, then learn. Nothing is judged or marked."""
+        """Hand on, then learn. Nothing is judged or marked.
+
+        The header is read before: once the mail is taken, no fault may keep its reply back.
+        """
+        head = mail.content.head(_HEAD)
         reply = await next_hop.deliver(mail.content.pieces())
         if reply.positive:
-            self.trust.wrote_to(mail.content.head(_HEAD), mail.envelope)
+            self.trust.wrote_to(head, mail.envelope)
         return reply

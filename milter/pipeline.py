@@ -70,9 +70,7 @@ class Pipeline:
         wanted = self._plan(judgement, mailboxes, mail.envelope.recipients)
         done = {Action.NOTHING: mail.envelope.recipients} if self.policy.shadow else wanted
         digests = self.index.digests(head, mailboxes) if self.index else None
-        if self.trust:
-            self.trust.remember(head, judgement)
-        del head  # nothing large stays in memory while the next hop takes the mail in
+        head = head[: header.end_of_header(head)]  # nothing large stays while the next hop works
         reply = None
         try:
             delivery = Delivery(mail, judgement, self.marking, next_hop, self.quarantine)
@@ -80,6 +78,8 @@ class Pipeline:
         finally:  # a delivery that broke off may have arrived
             if self.index and digests:
                 self.index.record(mail.envelope.id, digests, judgement, reply, done, wanted)
+        if self.trust and reply.positive:
+            self.trust.remember(head, judgement)
         journal.record(mail, judgement, done, reply, (perf_counter() - start) * 1000)
         return reply
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 from harness.ports import wait_until
 from smtp import rig
-from smtp.scripted_hop import DROP, ScriptedHop
+from smtp.scripted_hop import DROP, SILENT, ScriptedHop
 from spam.tiny import FAKE, NAME, NONE, write_models
 
+from milter import delivery
+from milter.config import load
 from milter.deferred import keep_trying
 from milter.delivery import Marking
 from milter.pipeline import Pipeline
@@ -23,6 +25,7 @@ from milter.quarantine.store import Quarantine
 from milter.seen import Index, recent
 from milter.spam.bundle import Bundle, open_models
 from milter.spam.policy import Policy, Wish
+from milter.trust.trust import Trust, build
 
 HOLD, TAG, MARK, LEAVE = "hold@a.example", "tag@a.example", "mark@a.example", "leave@a.example"
 NAMED = {
@@ -33,6 +36,7 @@ NAMED = {
 }
 VERDICT = b"X-Coop-Verdict: fake; score=1.00"
 QUEUED = b"250 2.0.0 Ok: queued as 4F00BA\r\n"
+CHASER = b"Subject: Hello\r\n\r\nHave you seen what I wrote to you on Monday?\r\n"
 FORGED = b"X-Coop-Verdict: none\r\n"
 
 
@@ -52,6 +56,7 @@ class Site:
         self.quarantine.prepare()
         self.policy = Policy(named=NAMED)
         self.armed = True
+        self.trust: Trust | None = None
         self._bundle = bundle
 
     def send(self, *recipients: str, mail: bytes = FAKE) -> bytes:
@@ -68,6 +73,7 @@ class Site:
             policy=self.policy,
             marking=Marking(clues=False, subject_prefix="[Fake?] "),
             index=Index(self.folder / "state", 1 << 20),
+            trust=self.trust,
         )
         async with rig.running(self.hop, route=pipeline) as running:
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -204,6 +210,34 @@ def test_a_second_variant_that_is_not_taken_waits(
     assert here.held() == []
 
 
+def test_a_slow_next_hop_does_not_keep_the_sender_waiting(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waited too long would send to all again what the first have already."""
+    monkeypatch.setattr(delivery, "_PATIENCE", 0.3)
+    here = site(tmp_path, bundle, MAIL_3=SILENT)
+    assert here.send(TAG, MARK, LEAVE) == QUEUED
+    assert here.envelopes() == [rcpt(TAG)]
+    assert {(item.recipient, item.state) for item in here.held()} == {
+        (MARK, State.DEFERRED),
+        (LEAVE, State.DEFERRED),
+    }
+
+
+def test_a_deferred_mail_that_cannot_be_read_keeps_no_other_back(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    here = site(tmp_path, bundle, dot_2=b"451 4.3.0 later\r\n", dot_3=b"451 4.3.0 later\r\n")
+    here.send(TAG, MARK, LEAVE)
+    first, _ = here.quarantine.deferred()
+    (record,) = (tmp_path / "quarantine").glob(f"*/held/{first}.jsonl")
+    record.unlink()
+    record.mkdir()
+    hop = ScriptedHop()
+    asyncio.run(one_round(here.quarantine, hop, lambda: len(hop.mails) == 1))
+    assert hop.mails == [FAKE]
+
+
 def test_a_full_disk_leaves_the_mail_with_its_sender(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +262,23 @@ def test_in_shadow_nothing_changes_and_all_is_recorded(tmp_path: Path, bundle: B
     assert (seen.action, seen.would) == ("nothing", "tag,quarantine,tag-subject")
 
 
+@pytest.mark.parametrize(
+    ("reply", "verdict"), [(QUEUED, b"fake; score=0.33; reason=thread"), (b"550 no\r\n", b"none")]
+)
+def test_follow_ups_inherit_from_a_fake_that_was_taken(
+    tmp_path: Path, bundle: Bundle, reply: bytes, verdict: bytes
+) -> None:
+    here = site(tmp_path, bundle, dot=reply)
+    here.trust = build(load(None, {"trust": {"folder": str(tmp_path / "state")}}))
+    assert here.trust
+    author = b"From: a@b.example\r\n"
+    here.send(TAG, mail=author + b"Message-ID: <1@b.example>\r\n" + FAKE)
+    here.answers = {}
+    here.send(TAG, mail=author + b"In-Reply-To: <1@b.example>\r\n" + CHASER)
+    here.trust.close()
+    assert here.hop.mails[0].startswith(b"X-Coop-Verdict: " + verdict)
+
+
 def test_the_index_knows_whose_mail_it_was(tmp_path: Path, bundle: Bundle) -> None:
     here = site(tmp_path, bundle)
     here.send(TAG, HOLD)
@@ -240,11 +291,14 @@ def test_the_index_knows_whose_mail_it_was(tmp_path: Path, bundle: Bundle) -> No
     assert HOLD.encode() not in (folder / "seen.jsonl").read_bytes()
 
 
-async def one_round(quarantine: Quarantine, hop: ScriptedHop) -> None:
-    """What the filter does with deferred mail, until there is none."""
+async def one_round(
+    quarantine: Quarantine, hop: ScriptedHop, over: Callable[[], bool] | None = None
+) -> None:
+    """What the filter does with deferred mail, until there is none, or it is ``over``."""
     await hop.start()
     trying = asyncio.create_task(keep_trying(quarantine, lambda: rig.next_hop_at(hop.port)))
-    done = partial(wait_until, lambda: not quarantine.deferred(), "nothing is deferred")
+    over = over or (lambda: not quarantine.deferred())
+    done = partial(wait_until, over, "the deferred mail is there")
     await asyncio.to_thread(done)
     trying.cancel()
     await hop.stop()

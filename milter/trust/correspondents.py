@@ -4,6 +4,9 @@ Recipients are those of the envelope, so that Bcc counts and a header that lies 
 that answer (RFC 3834) and mail to lists teach nothing: who got an out-of-office note or a read
 receipt would be a correspondent of everybody.
 
+Nor is anybody learned at the sender's own domain: that is the one which is forged most easily, and
+what colleagues write to each other is no pitch.
+
 There is one circle for all who share a filter: of a mail that comes in, one cannot tell which of
 the addresses that wrote out are its recipient's (aliases, several domains, a shared desk).
 """
@@ -26,10 +29,12 @@ _REPORT = re.compile(rb"multipart/report\b", re.IGNORECASE)
 
 def recipients(head: bytes, envelope: Envelope) -> list[str]:
     """The mailboxes that an outgoing mail makes known."""
-    if normalised(envelope.sender.mailbox) is None or not _personal(head):
+    sender = normalised(envelope.sender.mailbox)
+    if sender is None or not _personal(head):
         return []
+    own = sender.rpartition("@")[2]
     found = (normalised(recipient.mailbox) for recipient in envelope.recipients[:MOST])
-    return [mailbox for mailbox in found if mailbox]
+    return [mailbox for mailbox in found if mailbox and mailbox.rpartition("@")[2] != own]
 
 
 def _personal(head: bytes) -> bool:

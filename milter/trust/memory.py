@@ -118,11 +118,12 @@ class Memory:
         self._trim()
 
     def forget_fake(self, message_ids: Sequence[bytes], topic: str, author: str) -> None:
-        """It was none after all."""
+        """They were none after all; those of other authors stay."""
 
         def write(opened: _Opened) -> None:
-            rows = [(mark,) for mark, _ in opened.marks(message_ids, topic, author)]
-            opened.write("DELETE FROM fakes WHERE mark = ?", rows)
+            who = opened.digest(b"author", author)
+            rows = [(mark, who) for mark, _ in opened.marks(message_ids, topic, author)]
+            opened.write("DELETE FROM fakes WHERE mark = ? AND author = ?", rows)
 
         self._use(write, None)
 

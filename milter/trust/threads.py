@@ -4,9 +4,10 @@ A follow-up to a fake is often too short to be judged ("Did you see my mail belo
 if the same author says that it belongs to a mail that was called fake: by In-Reply-To, References,
 or a subject that begins with "Re:" and goes on as that one did.
 
-It keeps a verdict of its own where that is ``genuine``: the model had enough to go on, and if it
-was wrong about the first mail, one error should not make two. An answer by somebody else says
-nothing of who wrote it: people do answer fakes.
+It keeps a verdict of its own where that is ``genuine``, or ``none`` without a doubt: the model had
+enough to go on, and if it was wrong about the first mail, one error should not make two. Nor should
+a stranger who writes a fake in somebody's name make theirs of all that they answer. An answer by
+somebody else says nothing of who wrote it: people do answer fakes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _REPLY = re.compile(
 _LEAST_LETTERS = 12
 _LEAST_WORDS = 3
 
-_INHERIT = frozenset({Verdict.UNSURE, Verdict.NONE})
+# Probability of fake below which a mail is none without a doubt. Follow-ups have words of pitches
+# ("did you see my mail?") and 0.3 or more, letters and invoices less than 0.02.
+_DOUBT = 0.05
 
 
 class Links:
@@ -78,7 +81,9 @@ class Links:
 
 def inherits(judgement: Judgement) -> bool:
     """Whether a mail that was judged so may have the verdict of its thread."""
-    return judgement.verdict in _INHERIT or judgement.reason is Reason.TOO_LITTLE_TEXT
+    if judgement.verdict is Verdict.NONE and judgement.score:
+        return judgement.score.fake >= _DOUBT
+    return judgement.verdict is Verdict.UNSURE or judgement.reason is Reason.TOO_LITTLE_TEXT
 
 
 def leaves_trace(judgement: Judgement) -> bool:

@@ -87,11 +87,14 @@ class Trust:
             self._memory.call_fake(links.own, links.topic, mailbox, score)
 
     def forget(self, head: bytes) -> None:
-        """The mail was no fake after all: follow-ups of it are none either. Never raises."""
+        """The mail was no fake after all: follow-ups of it are none either. Never raises.
+
+        Nor is what it chases up itself: or the next of its thread would be held for that again.
+        """
         mailbox = author(head)
         if self._threads and mailbox:
             links = threads.Links(head)
-            self._memory.forget_fake(links.own, links.topic, mailbox)
+            self._memory.forget_fake(links.own + links.earlier, links.topic, mailbox)
 
     def wrote_to(self, head: bytes, envelope: Envelope) -> None:
         """Learn whom an outgoing mail goes to. Never raises."""

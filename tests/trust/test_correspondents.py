@@ -37,6 +37,11 @@ def test_spellings_of_one_address(written: str, kept: str) -> None:
     assert learned(written) == [kept]
 
 
+def test_nobody_is_learned_at_ones_own_domain() -> None:
+    """It is the one that a stranger forges first."""
+    assert learned("colleague@Example.NET", "anna@example.org") == ["anna@example.org"]
+
+
 def test_what_is_no_mailbox_is_left_out() -> None:
     assert learned("postmaster", "anna@example.org", "a@b@", "x@-y.example") == ["anna@example.org"]
 

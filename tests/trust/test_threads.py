@@ -85,6 +85,8 @@ def judged(verdict: Verdict, reason: Reason | None = None) -> Judgement:
 MAY_INHERIT = [
     (judged(Verdict.UNSURE), True),
     (judged(Verdict.NONE), True),
+    (Judgement(Verdict.NONE, "m", Score(0.02, 0.01, 0.97)), False),  # a letter, no chaser
+    (Judgement(Verdict.UNSURE, "m", Score(0.02, 0.49, 0.49)), True),
     (unscored(Reason.TOO_LITTLE_TEXT, "m"), True),
     (judged(Verdict.GENUINE), False),  # it says enough to be judged, and is judged well
     (judged(Verdict.FAKE), False),  # it is one already

@@ -324,6 +324,31 @@ def test_a_thread_that_was_released_has_no_heirs(rig) -> None:
     assert remembering.weigh(chaser(subject=b"Re: A partnership for your page"), SHORT) == SHORT
 
 
+def test_who_lets_a_follow_up_go_lets_its_thread_go(rig) -> None:
+    """Else all that comes next in a conversation would be held for one mail."""
+    remembering = rig()
+    remembering.trust.remember(PITCH, FAKE)
+    remembering.trust.forget(chaser(REPLY))
+    assert remembering.weigh(chaser(REPLY), SHORT) == SHORT
+
+
+def test_nobody_lets_the_thread_of_another_go(rig) -> None:
+    remembering = rig()
+    remembering.trust.remember(PITCH, FAKE)
+    remembering.trust.forget(chaser(REPLY, author=b"bert@author.example"))
+    assert remembering.weigh(chaser(REPLY), SHORT).reason is Reason.THREAD
+
+
+def test_a_fake_in_somebodys_name_does_not_make_their_letters_fake(rig) -> None:
+    """Anybody can write a From: who is it that answers there?"""
+    remembering = rig()
+    remembering.trust.remember(PITCH, FAKE)
+    letter = Judgement(Verdict.NONE, "m", Score(0.01, 0.01, 0.98))
+    answer = chaser(subject=b"Re: A partnership for your page")
+    assert remembering.weigh(answer, letter) == letter
+    assert remembering.weigh(answer, NONE).reason is Reason.THREAD
+
+
 def test_the_owners_answer_is_not_fake(rig) -> None:
     """It comes in again where two owners share a filter, or by a list."""
     remembering = rig()
