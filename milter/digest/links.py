@@ -24,6 +24,7 @@ _ITEM = re.compile(r"[0-9a-f]{16}")
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 _MAC = 32  # octets of an HMAC-SHA256
 _TIME = 6  # octets of a Unix time
+_FOREVER = (1 << 8 * _TIME) - 1  # nine million years
 _HEAD = 8 + _TIME  # octets in front of the recipient: item and time
 # Octets of a recipient: RFC 5321 4.5.3.1.3 allows 256 for a path; those that write more get none.
 _RECIPIENT = 512
@@ -79,7 +80,7 @@ class Links:
         """
         if not _ITEM.fullmatch(item_id) or not fits(recipient):
             raise ValueError("no link can be made for this item or recipient")
-        told = bytes.fromhex(item_id) + int(expires).to_bytes(_TIME, "big")
+        told = bytes.fromhex(item_id) + min(int(expires), _FOREVER).to_bytes(_TIME, "big")
         told += recipient.encode("utf-8", "surrogatepass")
         return urlsafe_b64encode(told + self._mac(told)).decode("ascii").rstrip("=")
 

@@ -28,7 +28,10 @@ async def release(visit: Visit) -> Response:
     """Release it. One that was released before is as good."""
     item = await _item(visit)
     if item.open:
-        reply = await deeds.release(visit, item.id, "a link")
+        try:
+            reply = await deeds.release(visit, item.id, "a link")
+        except NotHeld:  # somebody was quicker: the page says what became of it
+            return await ask(visit)
         if not reply.positive:
             raise Refused(502, "next_hop")
     return visit.page("link.html", item=item, released=True)

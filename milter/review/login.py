@@ -28,7 +28,7 @@ async def enter(visit: Visit) -> Response:
     name = _plain(visit.form.get("name"))
     if wait := desk.attempts.begin(name, visit.address):
         seconds = math.ceil(wait)
-        response = _form(visit, path, 429, visit.t("login.wait", n=seconds))
+        response = _form(visit, path, 429, visit.t.count("login.wait", seconds))
         response.headers["retry-after"] = str(seconds)
         return response
     user = desk.users.get(name)

@@ -4,10 +4,10 @@ Nothing in it needs a script or a style of its own: colours and sizes are classe
 ``static/plot.css``. Colour is not the only sign: each verdict has its pattern and its place in the
 pile, and every day says its numbers (``title``). ``table`` is the same for who sees no pictures.
 
-Of the page's texts it needs ``plot.title``, ``plot.summary`` (with ``{total}`` and ``{days}``),
-``plot.nothing``, ``plot.date`` and ``plot.total`` (heads of columns), ``plot.day`` (short, with
-``{day}``, ``{month}`` as a number and ``{name}`` as a word), ``format.date``, ``month.1`` to
-``month.12``, and ``verdict.*``.
+Of the page's texts it needs ``plot.title``, ``plot.summary.one`` and ``.many`` (with ``{n}`` and
+``{days}``), ``plot.nothing``, ``plot.date`` and ``plot.total`` (heads of columns), ``plot.day``
+(short, with ``{day}``, ``{month}`` as a number and ``{name}`` as a word), ``format.date``,
+``month.1`` to ``month.12``, and ``verdict.*``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def by_day(
     """
     held = _Held.read(counts, days, today)
     total = sum(held.counts.values())
-    summary = texts("plot.summary", total=texts.number(total), days=texts.number(days))
+    summary = texts.count("plot.summary", total, days=texts.number(days))
     size = "plot-wide" if held.room >= _PATTERNED else "plot-thin"
     inner = "".join(_bars(held, texts)) if total else _nothing(texts)
     return (

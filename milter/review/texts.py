@@ -31,9 +31,9 @@ class Texts:
         text = self.words[key]
         return text.format(**values) if values else text
 
-    def count(self, key: str, number: int) -> str:
+    def count(self, key: str, number: int, **values: object) -> str:
         """The text for a number of things: ``key.one`` or ``key.many``."""
-        return self(f"{key}.{'one' if number == 1 else 'many'}", n=self.number(number))
+        return self(f"{key}.{'one' if number == 1 else 'many'}", n=self.number(number), **values)
 
     def known(self, group: str, word: str) -> str:
         """What a word of a closed list means; one that a newer filter knows is shown as it is."""

@@ -42,6 +42,12 @@ def test_any_item_and_recipient(item: bytes, recipient: str, expires: int) -> No
     assert LINKS.read(token, expires - 1) == Link(item.hex(), recipient, expires)
 
 
+def test_a_link_for_longer_than_anything() -> None:
+    """``link_days`` has no upper limit: 99999999999 is somebody's way to say "for ever"."""
+    token = LINKS.make(ITEM, ANNA, NOW + 99999999999 * 86400)
+    assert LINKS.read(token, NOW + 1e12) is not None
+
+
 def test_it_expires() -> None:
     assert LINKS.read(TOKEN, NOW + 59)
     assert LINKS.read(TOKEN, NOW + 60) is None

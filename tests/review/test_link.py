@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.review import ANNA, BEN, browser, desk_in, hold
@@ -11,6 +13,7 @@ from harness.review import ANNA, BEN, browser, desk_in, hold
 from milter.digest.links import Links
 from milter.quarantine.item import State
 from milter.review.desk import Desk
+from milter.smtp.reply import Reply
 
 
 @pytest.fixture
@@ -42,6 +45,34 @@ def test_a_link_asks_and_a_button_releases(desk: Desk) -> None:
     assert len(list((desk.settings.filter.maildir / "new").iterdir())) == 1
     events = desk.quarantine.history(item)
     assert events[-1].by == "a link"
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [("release", "on its way to your mailbox"), ("delete", "It was deleted.")],
+)
+def test_somebody_else_is_quicker(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, first: str, told: str
+) -> None:
+    """Between the look at the mail and its release, which no real press of a button can hit."""
+    item = hold(desk)
+    release = desk.quarantine.release
+
+    async def late(*arguments: Any) -> Reply:
+        if first == "release":
+            await release(*arguments)
+        else:
+            await asyncio.to_thread(desk.quarantine.delete, item, "somebody")
+        return await release(*arguments)
+
+    monkeypatch.setattr(desk.quarantine, "release", late)
+    with browser(desk) as page:
+        path = f"/link/{token(desk, item)}"
+        page.get(path)
+        answer = page.post(path)
+    assert answer.status == 200
+    assert told in answer.text
+    assert len(list((desk.settings.filter.maildir / "new").iterdir())) == (first == "release")
 
 
 def test_links_that_do_not_hold(desk: Desk, tmp_path: Path) -> None:

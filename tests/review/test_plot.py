@@ -19,7 +19,8 @@ TODAY = date(2026, 11, 23)
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 WORDS = {
     "plot.title": "Held by day",
-    "plot.summary": "{total} in {days} days",
+    "plot.summary.one": "{n} mail in {days} days",
+    "plot.summary.many": "{n} in {days} days",
     "plot.nothing": "Nothing was held",
     "plot.date": "Day",
     "plot.total": "All",

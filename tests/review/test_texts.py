@@ -41,6 +41,18 @@ def test_both_languages_have_the_same_keys_and_the_same_values_to_put_in(languag
             assert names == wanted, key
 
 
+@pytest.mark.parametrize(
+    ("number", "english", "german"),
+    [
+        (1, "1 mail was held in the last 7 days.", "wurde 1 Mail zurückgehalten."),
+        (2, "2 mails were held in the last 7 days.", "wurden 2 Mails zurückgehalten."),
+    ],
+)
+def test_one_is_not_many(number: int, english: str, german: str) -> None:
+    assert texts("en").count("plot.summary", number, days=7) == english
+    assert texts("de").count("plot.summary", number, days=7).endswith(german)
+
+
 def test_german_is_not_english() -> None:
     english, german = texts("en").words, texts("de").words
     same = {key for key, text in english.items() if german[key] == text}
