@@ -17,6 +17,11 @@ import pytest
 from harness.filter import running_filter
 from harness.ports import wait_until
 
+from milter.config import load
+from milter.errors import StartError
+from milter.server import Server
+
+HERE = "127.0.0.1:10033"
 MAIL = b"Subject: A mail\r\n\r\nWith some words in it, more than a few of them.\r\n"
 
 
@@ -197,3 +202,22 @@ def test_one_session_too_many(tmp_path: Path) -> None:
         wait_until(lambda: running.log.count("sender") >= 1, "a place is free")
         send(running.port)
         clients[1].close()
+
+
+@pytest.mark.parametrize(
+    ("name", "sections"),
+    [
+        ("[filter] next_hop", {"filter": {"listen": HERE, "next_hop": HERE}}),
+        ("[filter] next_hop", {"filter": {"next_hop": HERE}, "trust": {"outgoing": HERE}}),
+        (
+            "[trust] outgoing_next_hop",
+            {"trust": {"outgoing": HERE, "outgoing_next_hop": HERE}},
+        ),
+    ],
+)
+def test_no_way_leads_back_to_the_filter(
+    name: str, sections: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    settings = load(None, {"journal": {"folder": str(tmp_path)}, **sections})
+    with pytest.raises(StartError, match=re.escape(f"{name}: {HERE} is where the filter itself")):
+        Server(settings)
