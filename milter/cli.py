@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -92,6 +91,7 @@ def _serve(options: argparse.Namespace) -> int:
     # One thread of linear algebra: a mail's sums are too small for more, and workers are forked.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from milter.config import load
+    from milter.journal import log_to_stderr
     from milter.server import Server
 
     given = {
@@ -101,18 +101,10 @@ def _serve(options: argparse.Namespace) -> int:
     }
     overrides = {"filter": {key: value for key, value in given.items() if value is not None}}
     settings = load(options.config, overrides)
-    _log_to_stderr(settings)
+    log_to_stderr(settings.log.level.upper())
     server = Server(settings)
     server.run(lambda: _say_ready(settings, server.model().version))
     return OK
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # aiosmtpd's log repeats every command, and on level debug every address.
-    logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 def _say_ready(settings: Settings, model: str) -> None:

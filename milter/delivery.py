@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -26,6 +26,7 @@ from milter.mail import header
 from milter.quarantine.store import Batch, Quarantine, State
 from milter.smtp import reply as r
 from milter.smtp.command import Address
+from milter.smtp.content import Content
 from milter.smtp.envelope import Transaction
 from milter.smtp.next_hop import NextHop
 from milter.smtp.reply import Reply
@@ -145,22 +146,21 @@ class Delivery:
 
     async def _pass_on(self, action: Action) -> Reply:
         """The content, edited, into the transaction that is open at the next hop."""
-        with self._edited(action) as pieces:
-            return await self._next_hop.deliver(pieces)
+        with closing(self._edited(action)) as edited:
+            return await self._next_hop.deliver(edited.pieces())
 
     async def _hold(self, action: Action, recipients: Sequence[Address], state: State) -> Batch:
-        with self._edited(action) as pieces:
+        with closing(self._edited(action)) as edited:
             try:
-                hold = self._quarantine.hold
+                hold, pieces = self._quarantine.hold, edited.pieces()
                 return await asyncio.to_thread(
                     hold, pieces, self._envelope, recipients, self._judgement, state
                 )
             except OSError as error:
                 raise _NotStored(f"it cannot be held: {error.strerror}") from error
 
-    @contextmanager
-    def _edited(self, action: Action) -> Iterator[Iterator[bytes]]:
-        """The whole content as it is delivered, piece by piece.
+    def _edited(self, action: Action) -> _Edited:
+        """The content as it is delivered.
 
         The header is edited as a whole, however long it is, and then held like any content.
         """
@@ -170,9 +170,24 @@ class Delivery:
             head = self._content.head(self._content.size)
             end = header.end_of_header(head)
         marked = self._marking.edited(head[:end], self._judgement, action)
-        del head  # nothing large stays in memory while the next hop takes the mail in
-        with closing(self._content.of_same_kind(marked)) as edited:
-            yield chain(edited.pieces(), self._content.pieces(end))
+        return _Edited(self._content.of_same_kind(marked), self._content, end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edited:
+    """A mail with another header: ``header``, then ``content`` from ``start`` on."""
+
+    header: Content
+    content: Content
+    start: int
+
+    def pieces(self) -> Iterator[bytes]:
+        """The whole of it, piece by piece."""
+        return chain(self.header.pieces(), self.content.pieces(self.start))
+
+    def close(self) -> None:
+        """Let go of the header; the content is its owner's."""
+        self.header.close()
 
 
 async def _commit(batch: Batch) -> None:

@@ -9,28 +9,33 @@ from milter.smtp.next_hop import LmtpNextHop, NextHop, NextHopTls, SmtpNextHop, 
 
 
 class Ways:
-    """Makes a session's way to the next hop; certificates are read once."""
+    """Makes a session's way to the next hop; settings and certificates are read once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls: NextHopTls | None = tls.for_next_hop(settings)
+        limits = settings.limits
+        self._timeouts = Timeouts(limits.connect, limits.reply, limits.final, limits.total)
+        self._onward = _endpoint(settings.filter.next_hop)
+        self._outgoing = _endpoint(settings.trust.outgoing_next_hop) or self._onward
 
     def onward(self) -> NextHop:
         """For judged and released mail: ``[filter] next_hop``, or the Maildir instead."""
-        return self._to(self._settings.filter.next_hop)
+        return self._to(self._onward)
 
     def outgoing(self) -> NextHop:
         """For mail that goes out: ``[trust] outgoing_next_hop``, or as for judged mail."""
-        return self._to(self._settings.trust.outgoing_next_hop or self._settings.filter.next_hop)
+        return self._to(self._outgoing)
 
-    def _to(self, where: str) -> NextHop:
-        if not where:
+    def _to(self, endpoint: Endpoint | None) -> NextHop:
+        if not endpoint:
             return maildir.MaildirNextHop(self._settings.filter.maildir)
-        endpoint = Endpoint.parse_next_hop(where)
         client = LmtpNextHop if endpoint.lmtp else SmtpNextHop
-        limits = self._settings.limits
-        timeouts = Timeouts(limits.connect, limits.reply, limits.final, limits.total)
-        return client(endpoint, self._settings.hostname, timeouts, self._tls)
+        return client(endpoint, self._settings.hostname, self._timeouts, self._tls)
+
+
+def _endpoint(where: str) -> Endpoint | None:
+    return Endpoint.parse_next_hop(where) if where else None
 
 
 def next_hop_for(settings: Settings) -> NextHop:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 #: The header fields that are ours. Whatever comes in under these names is forged or stale.
 VERDICT = b"X-Coop-Verdict"
 CLUES = b"X-Coop-Clues"
 
+# Octets of a header whose fields are kept until those of another one are asked for.
+_USUAL = 16384
 # In every spelling that some server or client takes for the field: any case, blanks (folded ones
 # too) before the colon, and the folded lines that belong to it.
 _OURS = re.compile(
@@ -105,6 +108,19 @@ def with_subject_prefix(content: bytes, prefix: bytes) -> bytes:
 
 def fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name in lower case and unfolded value of each field; lines that are no field are skipped."""
+    return iter(_known_fields(header)) if len(header) <= _USUAL else _fields(header)
+
+
+@lru_cache(maxsize=1)  # some five steps ask for the fields of one and the same mail
+def _known_fields(header: bytes) -> Sequence[tuple[bytes, bytes]]:
+    return [(name.lower(), _unfolded(value)) for name, value in _FIELD.findall(header)]
+
+
+def _fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
     for match in _FIELD.finditer(header):
         name, value = match.groups()
-        yield name.lower(), value.replace(b"\r\n", b"").replace(b"\n", b"").strip(b" \t")
+        yield name.lower(), _unfolded(value)
+
+
+def _unfolded(value: bytes) -> bytes:
+    return value.replace(b"\r\n", b"").replace(b"\n", b"").strip(b" \t")

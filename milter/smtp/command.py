@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from milter.smtp import reply as r
 from milter.smtp.reply import Reply
@@ -57,8 +58,7 @@ def out_of_place(verb: bytes, state: State) -> Reply:
     return r.NEED_MAIL if verb in {b"RCPT", b"DATA"} else r.NO_NESTED_MAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command line: the verb in capitals, the rest as it came."""
 
     verb: bytes
@@ -80,6 +80,7 @@ _PATH = re.compile(
 )
 # RFC 5321 appendix C: "@a,@b:" before the address, to be ignored.
 _SOURCE_ROUTE = re.compile(rb"\A@[^:\"]*:")
+_NOT_IN_DOMAIN = re.compile(r"[^a-z0-9.\-_\[\]:]")
 # What Postfix reads over in an address (RFC 822): comments and blanks outside of quotes, quotes and
 # backslashes that nothing needs. Whoever writes them means the same mailbox, and may hope that a
 # filter takes it for another one.
@@ -120,7 +121,7 @@ class Address:
         """The domain as far as it is printable ASCII: for logs, which name no full address."""
         domain = self.path.rstrip(b">").rpartition(b"@")[2] if b"@" in self.path else b""
         text = domain.decode("ascii", "replace").lower()
-        return "".join(c if c.isalnum() or c in ".-_[]:" else "?" for c in text)[:255]
+        return _NOT_IN_DOMAIN.sub("?", text)[:255]
 
     @property
     def mailbox(self) -> str:

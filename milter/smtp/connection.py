@@ -1,27 +1,25 @@
 """The sender's connection: octets to command lines, replies to octets, faults to a last reply.
 
-aiosmtpd supplies the protocol object (connection, streams); what it does with them is replaced:
-it logs every line, cancels a delivery when the sender hangs up, takes a bare LF for a line end,
-and shows a stranger the text of an exception.
+aiosmtpd supplies the protocol object that a connection begins with; what it does with it is
+replaced: it logs every line, cancels a delivery when the sender hangs up, takes a bare LF for a
+line end, and shows a stranger the text of an exception. Octets go by ``milter.smtp.wire``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio.streams import StreamReaderProtocol
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import cast
 
 from aiosmtpd.smtp import SMTP
 
 from milter.smtp import reply as r
 from milter.smtp.reply import Reply
+from milter.smtp.wire import Wire
 
 log = logging.getLogger(__name__)
 
-# Octets a read. DATA in chunks costs a tenth of DATA in lines; larger chunks would be quicker
-# still, but with many large mails under way each small one waits for a chunk of all the others.
-READ = 32768
 # Postfix refuses above 2,048 (line_length_limit); its own longest command is MAIL with parameters.
 MAX_COMMAND = 4096
 
@@ -34,31 +32,21 @@ class OctetsBehindData(Exception):
     """Octets were waiting behind the end of data, or behind STARTTLS, where none may be."""
 
 
-class _Unsearched:
-    """What aiosmtpd finds no methods in.
-
-    At each connection it goes through all attributes for ``smtp_``, ``auth_`` and ``handle_``,
-    which takes longer than all else at its beginning; none of them is used here.
-    """
-
-    def __dir__(self) -> Iterable[str]:
-        return ()
-
-
-_NO_HANDLER = _Unsearched()
-
-
-class Connection(_Unsearched, SMTP):
+class Connection(SMTP):
     """What every session does, whatever its commands; subclasses say those in ``_converse``.
 
     ``idle`` is how long (seconds) a sender may be silent.
     """
 
-    line_length_limit = READ  # what asyncio buffers before it makes the sender wait
-
-    def __init__(self, hostname: str, idle: float) -> None:
-        super().__init__(_NO_HANDLER, hostname=hostname, loop=asyncio.get_running_loop())
+    def __init__(self, idle: float) -> None:
+        # Without aiosmtpd's own: it looks through all attributes for commands of its kind, makes a
+        # stream that nobody reads, and leaves a cycle to the garbage collector. None of that is
+        # used here, and it is a tenth of what a mail costs.
+        self.loop = asyncio.get_running_loop()
+        self._handler_coroutine: asyncio.Task[None] | None = None
+        self._wire = Wire(self.loop)
         self._idle = idle
+        self._peer = ""  # who is connected: an address, or "local" on a Unix socket
         self._buffer = b""
         self._busy = False  # between a command's last octet and its reply, or within a mail
         self._leaving = False  # say no more after the next reply
@@ -73,10 +61,18 @@ class Connection(_Unsearched, SMTP):
         """Called at the session's end, however it came."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Read in chunks of our size; asyncio's own are eight times as large."""
-        if hasattr(transport, "max_size"):
-            transport.max_size = READ
-        super().connection_made(transport)
+        """Begin the session.
+
+        aiosmtpd is told no more of the connection: it would cancel the session when the sender
+        hangs up, in the middle of a delivery if need be. A mail whose final dot is on its way to
+        the next hop must be followed to its end.
+        """
+        transport = cast(asyncio.Transport, transport)
+        transport.set_protocol(self._wire)
+        self._wire.connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else "local"
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -89,24 +85,8 @@ class Connection(_Unsearched, SMTP):
         if not self._busy and self.task:
             self.task.cancel()
 
-    def eof_received(self) -> bool | None:
-        """Let the loop find the end of the stream by itself.
-
-        aiosmtpd cancels the session here, in the middle of a delivery if need be; a mail whose
-        final dot is on its way to the next hop must be followed to its end.
-        """
-        return StreamReaderProtocol.eof_received(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """As ``eof_received``: no cancelling."""
-        StreamReaderProtocol.connection_lost(self, error)
-        self.transport = None
-
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        """No timer of aiosmtpd's: it closes the connection without a reply. Ours is in _more."""
-
     async def _handle_client(self) -> None:
-        """The session as a whole; aiosmtpd starts this as a task when a connection is made."""
+        """The session as a whole."""
         try:
             await self._converse()
         except SenderLost as lost:
@@ -128,28 +108,21 @@ class Connection(_Unsearched, SMTP):
         finally:
             self.on_end(self)
             await self._hang_up()
-            self._writer.close()
-
-    @property
-    def _peer(self) -> str:
-        """Who is connected: an address, or ``local`` on a Unix socket."""
-        peer = self.session.peer if self.session else None
-        return str(peer[0]) if isinstance(peer, tuple) else "local"
+            self._wire.close()
 
     async def _say(self, reply: Reply) -> None:
-        self._writer.write(reply.octets)
-        await self._writer.drain()
+        self._wire.write(reply.octets)
+        if self._wire.full:
+            await self._wire.sent(self._wire.now() + self._idle)
 
     def _say_last(self, reply: Reply) -> None:
         """A reply to a peer that may be gone."""
-        if not self._writer.is_closing():
-            self._writer.write(reply.octets)
+        self._wire.say(reply.octets)
 
     async def _more(self) -> bytes:
         """The next octets from the sender."""
         try:
-            async with asyncio.timeout(self._idle):
-                octets = await self._reader.read(READ)
+            octets = await self._wire.read(self._wire.now() + self._idle)
         except TimeoutError:
             self._say_last(r.TOO_SLOW)
             raise SenderLost(f"silent for {self._idle:g} s") from None
@@ -172,5 +145,4 @@ class Connection(_Unsearched, SMTP):
         # The loop finds what the kernel holds in one turn, and takes it in in the next.
         for _ in range(2):
             await asyncio.sleep(0)
-        arrived: bytearray = self._reader._buffer  # type: ignore[attr-defined]
-        return self._buffer + bytes(arrived)
+        return self._buffer + self._wire.arrived

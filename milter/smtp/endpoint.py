@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, replace
+from functools import partial
+
+from milter.smtp.wire import Wire
 
 _INET = re.compile(
     r"(?:inet:)?(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d+)"
@@ -45,8 +48,12 @@ class Endpoint:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a connection to it; raises ``OSError``."""
-        if self.path:
-            return await asyncio.open_unix_connection(self.path)
-        return await asyncio.open_connection(self.host, self.port)
+    async def connect(self, until: float) -> Wire:
+        """Open a connection to it before ``until`` (the loop's time); raises ``OSError``."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout_at(until):
+            if self.path:
+                _, wire = await loop.create_unix_connection(partial(Wire, loop), self.path)
+            else:
+                _, wire = await loop.create_connection(partial(Wire, loop), self.host, self.port)
+        return wire

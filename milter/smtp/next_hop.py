@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 
 from milter.errors import NextHopError, NextHopUnsure
@@ -19,11 +22,15 @@ from milter.smtp import reply as r
 from milter.smtp.command import Address
 from milter.smtp.endpoint import Endpoint
 from milter.smtp.reply import Reply, ReplyReader
+from milter.smtp.wire import Wire
 
 log = logging.getLogger(__name__)
 
 #: EHLO keywords (RFC 5321 4.1.1.1) with their parameters, both in the next hop's octets.
 Capabilities = Mapping[bytes, bytes]
+
+# Octets of content a write, at least. A small mail goes out with its final dot in one.
+_WRITE = 32768
 
 
 class NextHop(Protocol):
@@ -89,39 +96,43 @@ class SmtpNextHop:
         self._tls = tls
         self._hostname = hostname
         self._timeouts = timeouts
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._wire: Wire | None = None
+        self._until = math.inf  # when all that is being done must be done (the loop's time)
         self._mail_under_way = False
-        self._dot_sent = False
-        self.capabilities: dict[bytes, bytes] = {}
+        self.capabilities: Capabilities = {}
 
     async def open(self) -> None:
         """Connect, read the greeting, say EHLO (or HELO to a server that knows no EHLO)."""
-        if self._streams and not self._mail_under_way and _is_stale(self._streams[0]):
-            await self._abort()  # it timed out between two mails: begin anew
-        if self._streams:
+        if self._wire and not self._mail_under_way and _is_stale(self._wire):
+            self._abort()  # it timed out between two mails: begin anew
+        if self._wire:
             return
+        self._until = _now() + self._timeouts.connect
         try:
-            async with asyncio.timeout(self._timeouts.connect):
-                self._streams = await self._endpoint.connect()
-                greeting = await self._reply()
-                if greeting.code != 220:
-                    raise NextHopError(f"{self._endpoint} greets with {greeting}")
-                await self._hello()
-                if self._tls:
-                    await self._start_tls(self._tls)
-                    await self._hello()
-        except (OSError, NextHopError) as error:  # TimeoutError and ssl.SSLError are OSErrors
-            await self._abort()
-            if isinstance(error, NextHopError):
-                raise
-            raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
+            await self._open()
+        except OSError as error:  # TimeoutError and ssl.SSLError are OSErrors
+            raise self._broken(error) from error
+        except BaseException:  # cancelled, too: it may not even be connected
+            self._abort()
+            raise
+        finally:
+            self._until = math.inf
+
+    async def _open(self) -> None:
+        self._wire = await self._endpoint.connect(self._until)
+        greeting = await self._reply(self._timeouts.connect)
+        if greeting.code != 220:
+            raise NextHopError(f"{self._endpoint} greets with {greeting}")
+        await self._hello()
+        if self._tls:
+            await self._start_tls(self._tls)
+            await self._hello()
 
     async def _hello(self) -> None:
         name = self._hostname.encode("ascii", "replace")
         reply = await self._command(self._hello_verb + b" " + name, self._timeouts.connect)
         if reply.positive:
-            words = (text.partition(b" ") for text in reply.texts[1:])
-            self.capabilities = {name.upper(): parameters for name, _, parameters in words}
+            self.capabilities = _announced(reply)
             return
         self.capabilities = {}
         if self._hello_verb == b"EHLO":
@@ -131,26 +142,31 @@ class SmtpNextHop:
 
     async def _start_tls(self, tls: NextHopTls) -> None:
         """Encrypt, and check the certificate; a next hop that cannot is not talked to."""
-        assert self._streams
+        assert self._wire
         if b"STARTTLS" not in self.capabilities:
             raise NextHopError(f"{self._endpoint} offers no STARTTLS, and TLS is required")
         reply = await self._command(b"STARTTLS", self._timeouts.connect)
         if reply.code != 220:
             raise NextHopError(f"{self._endpoint} answers STARTTLS with {reply}")
-        await self._streams[1].start_tls(tls.context, server_hostname=tls.name)
+        async with asyncio.timeout_at(self._until):
+            await self._wire.start_tls(tls.context, server_side=False, server_hostname=tls.name)
 
     async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
         """XFORWARD as far as it is announced, then MAIL."""
         await self.reset()  # it still has the envelope of a mail whose DATA it refused
         await self.open()
+        if client:
+            await self._xforward(client)
+        reply = await self._command(b"MAIL FROM:" + bytes(sender), self._timeouts.reply)
+        self._mail_under_way = reply.positive
+        return reply
+
+    async def _xforward(self, client: Mapping[bytes, bytes]) -> None:
         announced = self.capabilities.get(b"XFORWARD", b"").upper().split()
         for line in xforward.commands(client, announced):
             reply = await self._command(line, self._timeouts.reply)
             if not reply.positive:  # it is for the next hop's log only: no reason to stop a mail
                 log.warning("next hop %s answers XFORWARD with %s", self._endpoint, reply)
-        reply = await self._command(b"MAIL FROM:" + bytes(sender), self._timeouts.reply)
-        self._mail_under_way = reply.positive
-        return reply
 
     async def rcpt(self, recipient: Address) -> Reply:
         """RCPT."""
@@ -163,19 +179,16 @@ class SmtpNextHop:
         mail. One that breaks behind it leaves us unsure (``NextHopUnsure``): the next hop may
         have the mail, the sender will send it again. SMTP cannot close that window (RFC 1047).
         """
+        self._until = _now() + self._timeouts.total
         try:
-            async with asyncio.timeout(self._timeouts.total):
-                return await self._deliver(pieces)
-        except TimeoutError:  # only the outermost: those of single steps are NextHopErrors by now
-            await self._abort()
-            fault = NextHopUnsure if self._dot_sent else NextHopError
-            raise fault(f"{self._endpoint}: too slow, all in all") from None
+            return await self._deliver(pieces)
         except BaseException:  # cancelled, or the disk failed: no dot may follow what was sent
-            await self._abort()
+            self._abort()
             raise
+        finally:
+            self._until = math.inf
 
     async def _deliver(self, pieces: Iterable[bytes]) -> Reply:
-        self._dot_sent = False
         reply = await self._command(b"DATA", self._timeouts.reply)
         if reply.code != 354:
             if reply.final and not reply.positive:
@@ -183,14 +196,11 @@ class SmtpNextHop:
             await self.close()
             raise NextHopError(f"{self._endpoint} answers DATA with {reply}")
         self._mail_under_way = False
-        encoder = data.DataEncoder()
-        for piece in pieces:
-            await self._send(encoder.encode(piece))
-            await asyncio.sleep(0)  # drain() waits only for a slow next hop: let others have a turn
-        self._dot_sent = True
+        last = await self._send_content(pieces)
         try:
-            await self._send(encoder.end())
-            reply = await self._timed_reply(self._timeouts.final)
+            self._write(last)
+            await self._taken_in()
+            reply = await self._reply(self._timeouts.final)
         except NextHopError as error:
             raise NextHopUnsure(f"{error}, behind our final dot") from error
         if not reply.final:
@@ -198,9 +208,24 @@ class SmtpNextHop:
             raise NextHopError(f"{self._endpoint} answers the final dot with {reply}")
         return reply
 
+    async def _send_content(self, pieces: Iterable[bytes]) -> bytes:
+        """Send most of the content; the octets that are left, of a small mail all, with the dot."""
+        encoder = data.DataEncoder()
+        unsent = b""
+        for piece in pieces:
+            unsent += piece
+            if len(unsent) >= _WRITE:
+                self._write(encoder.encode(unsent))
+                unsent = b""
+                await self._taken_in()
+                await asyncio.sleep(0)  # it takes all in at once: let others have a turn
+        if _now() >= self._until:
+            raise NextHopError(f"{self._endpoint}: too slow, all in all")
+        return encoder.encode(unsent) + encoder.end()
+
     async def reset(self) -> None:
         """RSET if a mail is under way; a next hop that cannot do that is hung up on."""
-        if self._mail_under_way and self._streams:
+        if self._mail_under_way and self._wire:
             self._mail_under_way = False
             reply = await self._command(b"RSET", self._timeouts.reply)
             if not reply.positive:
@@ -208,59 +233,61 @@ class SmtpNextHop:
 
     async def close(self) -> None:
         """Say QUIT and hang up. A mail that was not finished with a dot is thus given up."""
-        streams, self._streams, self._mail_under_way = self._streams, None, False
-        if streams:
-            _, writer = streams
-            if not writer.is_closing():
-                writer.write(b"QUIT\r\n")
-            writer.close()
+        wire, self._wire, self._mail_under_way = self._wire, None, False
+        if wire:
+            wire.say(b"QUIT\r\n")
+            wire.close()
 
     async def _command(self, line: bytes, timeout: float) -> Reply:
-        await self._send(line + b"\r\n")
-        reply = await self._timed_reply(timeout)
+        self._write(line + b"\r\n")
+        reply = await self._reply(timeout)
         if reply.code == 421:  # RFC 5321 3.8: it is closing the connection
             await self.close()
         return reply
 
-    async def _send(self, octets: bytes) -> None:
-        if not self._streams:
-            raise NextHopError(f"{self._endpoint} has closed the connection")
-        _, writer = self._streams
+    def _write(self, octets: bytes) -> None:
         try:
-            async with asyncio.timeout(self._timeouts.final):
-                writer.write(octets)
-                await writer.drain()
+            self._connected().write(octets)
         except OSError as error:
-            await self._abort()
-            raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
+            raise self._broken(error) from error
 
-    async def _timed_reply(self, timeout: float) -> Reply:
+    async def _reply(self, timeout: float) -> Reply:
+        """The next reply."""
+        wire, replies = self._connected(), ReplyReader()
+        until = min(wire.now() + timeout, self._until)
         try:
-            async with asyncio.timeout(timeout):
-                return await self._reply()
-        except (OSError, NextHopError) as error:
-            await self._abort()
-            raise NextHopError(f"{self._endpoint}: {_cause(error)}") from error
+            while octets := await wire.read(until):
+                if reply := replies.feed(octets):
+                    return reply
+        except (OSError, ValueError) as error:
+            raise self._broken(error) from error
+        raise self._broken(ConnectionResetError("closed the connection"))
 
-    async def _reply(self) -> Reply:
-        if not self._streams:
-            raise NextHopError("has closed the connection")
-        reader, _ = self._streams
-        replies = ReplyReader()
-        while octets := await reader.read(65536):
-            try:
-                reply = replies.feed(octets)
-            except ValueError as error:
-                raise NextHopError(str(error)) from error
-            if reply:
-                return reply
-        raise NextHopError("closed the connection")
+    async def _taken_in(self) -> None:
+        """Wait for a next hop that takes content in more slowly than it comes."""
+        wire = self._connected()
+        if not wire.full:
+            return
+        try:
+            await wire.sent(min(wire.now() + self._timeouts.final, self._until))
+        except OSError as error:
+            raise self._broken(error) from error
 
-    async def _abort(self) -> None:
+    def _connected(self) -> Wire:
+        if not self._wire:
+            raise NextHopError(f"{self._endpoint} has closed the connection")
+        return self._wire
+
+    def _broken(self, error: Exception) -> NextHopError:
+        """Hang up on account of ``error``, which is not one of ours."""
+        self._abort()
+        return NextHopError(f"{self._endpoint}: {_cause(error)}")
+
+    def _abort(self) -> None:
         """Hang up without a word: nothing that is still buffered may reach the next hop."""
-        streams, self._streams, self._mail_under_way = self._streams, None, False
-        if streams:
-            streams[1].transport.abort()
+        wire, self._wire, self._mail_under_way = self._wire, None, False
+        if wire:
+            wire.abort()
 
 
 class LmtpNextHop(SmtpNextHop):
@@ -287,10 +314,19 @@ class LmtpNextHop(SmtpNextHop):
         return reply
 
 
-def _is_stale(reader: asyncio.StreamReader) -> bool:
+@lru_cache(maxsize=64)  # a server says the same all day
+def _announced(reply: Reply) -> Capabilities:
+    words = (text.partition(b" ") for text in reply.texts[1:])
+    return MappingProxyType({name.upper(): parameters for name, _, parameters in words})
+
+
+def _is_stale(wire: Wire) -> bool:
     """Whether the server has hung up, or said something unasked (421, before it does)."""
-    unasked: bytearray = reader._buffer  # type: ignore[attr-defined]
-    return bool(unasked) or reader.at_eof()
+    return bool(wire.arrived) or wire.ended
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _cause(error: BaseException) -> str:

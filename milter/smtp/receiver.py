@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from milter.errors import NextHopError, NextHopUnsure
@@ -31,7 +32,11 @@ log = logging.getLogger(__name__)
 Route = Callable[[Transaction, NextHop], Awaitable[Reply]]
 
 # Of the next hop's keywords only those are handed on for which the filter is transparent.
-_HANDED_ON = (b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"REQUIRETLS")
+_HANDED_ON = {
+    word.encode(): word
+    for word in ("8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "REQUIRETLS")
+}
+_XFORWARD = "XFORWARD " + b" ".join(xforward.ATTRIBUTES).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Receiver(Connection):
     """One session. ``settings`` bound it, ``next_hop`` is its own, ``route`` takes its mails."""
 
     def __init__(self, settings: ReceiverSettings, next_hop: NextHop, route: Route) -> None:
-        super().__init__(settings.hostname, settings.idle)
+        super().__init__(settings.idle)
         self._settings = settings
         self._next_hop = next_hop
         self._route = route
@@ -66,22 +71,9 @@ class Receiver(Connection):
         self._tls = False
         self._client: dict[bytes, bytes] = {}
         self._mail: Envelope | None = None
-        self._methods: dict[bytes, Callable[[bytes], Awaitable[Reply]]] = {
-            b"EHLO": self._ehlo,
-            b"HELO": self._helo,
-            b"XFORWARD": self._xforward,
-            b"STARTTLS": self._starttls,
-            b"MAIL": self._mail_from,
-            b"RCPT": self._rcpt_to,
-            b"DATA": self._data,
-            b"RSET": self._rset,
-            b"NOOP": self._noop,
-            b"VRFY": self._vrfy,
-            b"QUIT": self._quit,
-        }
 
     async def _converse(self) -> None:
-        await self._say(Reply.of(220, "", f"{self._settings.hostname} ESMTP"))
+        await self._say(_our_reply(220, "", f"{self._settings.hostname} ESMTP"))
         while not self._leaving:
             line = await self._next_line()
             self._busy = True
@@ -115,7 +107,7 @@ class Receiver(Connection):
         if self._settings.tls_required and not self._tls and command.verb not in WITHOUT_TLS:
             return r.TLS_FIRST
         try:
-            return await self._methods[command.verb](command.argument)
+            return await _METHODS[command.verb](self, command.argument)
         except NextHopError as error:
             return await self._next_hop_failed(error)
 
@@ -142,13 +134,13 @@ class Receiver(Connection):
         if not name:
             return r.BAD_SYNTAX
         await self._greeted()
-        return Reply.of(250, "", self._settings.hostname, *self._announced())
+        return _our_reply(250, "", self._settings.hostname, *self._announced())
 
     async def _helo(self, name: bytes) -> Reply:
         if not name:
             return r.BAD_SYNTAX
         await self._greeted()
-        return Reply.of(250, "", self._settings.hostname)
+        return _our_reply(250, "", self._settings.hostname)
 
     async def _greeted(self) -> None:
         """Begin anew, and know the next hop, so that EHLO can say what it can do.
@@ -169,11 +161,11 @@ class Receiver(Connection):
         keywords = [f"SIZE {self._size_limit()}"]
         if not self._settings.before_queue:
             keywords.insert(0, "PIPELINING")
-        keywords += [word.decode() for word in _HANDED_ON if word in theirs]
+        keywords += [word for octets, word in _HANDED_ON.items() if octets in theirs]
         if self._settings.tls and not self._tls:
             keywords.append("STARTTLS")
         if self._may_xforward():
-            keywords.append("XFORWARD " + b" ".join(xforward.ATTRIBUTES).decode())
+            keywords.append(_XFORWARD)
         return keywords
 
     def _size_limit(self) -> int:
@@ -184,8 +176,7 @@ class Receiver(Connection):
     def _may_xforward(self) -> bool:
         if self._peer == "local":
             return True  # a Unix socket's permissions have decided that already
-        address = ip_address(self._peer.partition("%")[0])
-        return any(address in network for network in self._settings.xforward_peers)
+        return _is_among(self._peer, self._settings.xforward_peers)
 
     async def _xforward(self, argument: bytes) -> Reply:
         if not self._may_xforward():
@@ -206,13 +197,13 @@ class Receiver(Connection):
         if await self._octets_waiting():
             raise OctetsBehindData
         # What comes behind our 220 is TLS: leave it to that.
-        self._writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+        self._wire.transport.pause_reading()
         return r.TLS_GO_AHEAD
 
     async def _start_tls(self) -> None:
         """Go over to TLS, and forget what was said before (RFC 3207 4.2)."""
         assert self._settings.tls
-        await self._writer.start_tls(self._settings.tls)
+        await self._wire.start_tls(self._settings.tls, server_side=True)
         self._tls = True
         await self._rset(b"")
         self._state = State.CONNECTED
@@ -327,19 +318,19 @@ class Receiver(Connection):
         """Read to the end of data, where a refusal can be said; a sender without end is cut off."""
         refused = None
         left = 2 * self._settings.message_size
-        octets, self._buffer = self._buffer, b""
         while True:
-            piece = decoder.feed(octets)
-            if not refused:
-                refused = self._kept(content, piece)
-            if decoder.done:
-                self._buffer = decoder.rest
-                return refused
-            octets = await self._more()
-            left -= len(octets)
+            octets, self._buffer = self._buffer, b""
+            if not octets:
+                octets = await self._more()
+                left -= len(octets)
             if left < 0:
                 self._say_last(r.MUCH_TOO_LARGE)
                 raise SenderLost("it sent twice the limit and more, without end")
+            piece = decoder.feed(octets)
+            refused = refused or self._kept(content, piece)
+            if decoder.done:
+                self._buffer = decoder.rest
+                return refused
 
     def _kept(self, content: Content, piece: bytes) -> Reply | None:
         """Keep a piece of content, or say why it cannot be kept."""
@@ -361,3 +352,28 @@ class Receiver(Connection):
         waiting = await self._octets_waiting()
         if waiting and waiting.upper() != b"QUIT\r\n":
             raise OctetsBehindData
+
+
+_METHODS: Mapping[bytes, Callable[[Receiver, bytes], Awaitable[Reply]]] = {
+    b"EHLO": Receiver._ehlo,
+    b"HELO": Receiver._helo,
+    b"XFORWARD": Receiver._xforward,
+    b"STARTTLS": Receiver._starttls,
+    b"MAIL": Receiver._mail_from,
+    b"RCPT": Receiver._rcpt_to,
+    b"DATA": Receiver._data,
+    b"RSET": Receiver._rset,
+    b"NOOP": Receiver._noop,
+    b"VRFY": Receiver._vrfy,
+    b"QUIT": Receiver._quit,
+}
+
+
+# Sessions hear the same words all day: what they are made of decides, not when.
+_our_reply = lru_cache(maxsize=64)(Reply.of)
+
+
+@lru_cache(maxsize=1024)
+def _is_among(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    address = ip_address(peer.partition("%")[0])
+    return any(address in network for network in networks)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # RFC 5321 4.5.3.1.5 asks for 512 octets a line; servers send more, so be generous, but bounded.
 MAX_REPLY_LINE = 4096
 # An EHLO reply has some 15 lines; a refusal has a few. Past this the next hop is not sane.
 MAX_REPLY_LINES = 128
+# Octets of a reply that is remembered; an EHLO reply has some 300.
+_SHORT = 1024
 
+_UNPRINTABLE = re.compile(r"[^ -~]")
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\r\n]*))?\r?\n", re.DOTALL)
 
 
@@ -50,7 +54,7 @@ class Reply:
     def __str__(self) -> str:
         """The reply on one line, for the log, with nothing in it that is not printable ASCII."""
         text = b" / ".join(self.octets.split(b"\r\n")[:-1]).decode("ascii", "replace")
-        return "".join(c if " " <= c <= "~" else "?" for c in text)[:300]
+        return _UNPRINTABLE.sub("?", text)[:300]
 
 
 class ReplyReader:
@@ -69,6 +73,12 @@ class ReplyReader:
 
     def feed(self, data: bytes) -> Reply | None:
         """Take octets in; return the reply if they complete it."""
+        if not self._buffer and not self._lines and (reply := _whole(data)):
+            return reply
+        return self.read(data)
+
+    def read(self, data: bytes) -> Reply | None:
+        """As ``feed``, but whatever was read before is not looked up."""
         self._buffer += data
         while match := _LINE.match(self._buffer):
             self._buffer = self._buffer[match.end() :]
@@ -94,6 +104,17 @@ class ReplyReader:
         printable = re.sub(rb"[^\t\x20-\x7e\x80-\xff]", b"?", text)
         self._lines.append(code + (mark or b" ") + printable + b"\r\n")
         return mark != b"-"
+
+
+@lru_cache(maxsize=64)  # servers say the same all day, an EHLO reply of many lines above all
+def _whole(octets: bytes) -> Reply | None:
+    """The reply that ``octets`` are; None where they are none, more than one, or very long."""
+    if len(octets) > _SHORT:
+        return None
+    try:
+        return ReplyReader().read(octets)
+    except ValueError:
+        return None
 
 
 OK = Reply.of(250, "2.0.0", "OK")

@@ -13,6 +13,7 @@ somebody else says nothing of who wrote it: people do answer fakes.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 from milter.mail import header
 from milter.mail.identity import bare_id
@@ -23,6 +24,7 @@ from milter.spam.verdict import Judgement, Reason, Verdict
 _MOST_REPLIED = 5
 _MOST_REFERENCES = 10
 _LONGEST_FIELD = 16384
+_READ = frozenset({b"message-id", b"in-reply-to", b"references", b"subject"})
 _ID = re.compile(rb"<[^<>\s]{3,998}>")
 _LONGEST_SUBJECT = 2000
 # What clients put before the subject of an answer, in the languages of the corpus.
@@ -46,7 +48,8 @@ class Links:
         end, _ = header.body_range(head, 0, len(head))
         self._fields: dict[bytes, bytes] = {}
         for name, value in header.fields(head[:end]):
-            self._fields.setdefault(name, value[-_LONGEST_FIELD:])
+            if name in _READ:
+                self._fields.setdefault(name, value[-_LONGEST_FIELD:])
 
     @property
     def own(self) -> list[bytes]:
@@ -72,9 +75,12 @@ class Links:
     @property
     def earlier_topic(self) -> str:
         """The same where the subject says that it is an answer, empty where it does not."""
+        field = self._fields.get(b"subject", b"")
+        if b":" not in field and b"=?" not in field:
+            return ""  # nor would it be one decoded, which takes longer than all else here
         return self.topic if _REPLY.match(self._subject) else ""
 
-    @property
+    @cached_property
     def _subject(self) -> str:
         return unencoded(self._fields.get(b"subject", b"")[:_LONGEST_SUBJECT])
 

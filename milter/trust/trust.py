@@ -63,6 +63,9 @@ class Trust:
         self, head: bytes, content: Content, envelope: Envelope, judgement: Judgement
     ) -> Judgement:
         """``judgement``, or what becomes of it. ``head``: how the content begins."""
+        earlier = self._earlier(head, judgement)
+        if not self._senders and not earlier and judgement.verdict is not Verdict.FAKE:
+            return judgement  # nearly all mail: whoever wrote it, nothing would come of it
         mailbox = _author(head, content)
         standing = self._senders.standing(mailbox)
         sender = self._senders.standing(normalised(envelope.sender.mailbox))
@@ -72,7 +75,7 @@ class Trust:
             return judgement
         if standing is Standing.ALLOWED and await self._is_theirs(head, content, mailbox):
             return Judgement(Verdict.UNSCORED, judgement.model, reason=Reason.TRUSTED_SENDER)
-        if self._chases_up_a_fake(head, mailbox, judgement):
+        if earlier and self._memory.called_fake(*earlier, mailbox):
             judgement = replace(judgement, verdict=Verdict.FAKE, reason=Reason.THREAD)
         if judgement.verdict is Verdict.FAKE and await self._is_known(content, mailbox):
             judgement = replace(judgement, verdict=Verdict.UNSURE, reason=Reason.CORRESPONDENT)
@@ -80,8 +83,9 @@ class Trust:
 
     def remember(self, head: bytes, judgement: Judgement) -> None:
         """Keep what follow-ups of a fake are known by. Never raises."""
-        mailbox = author(head)
-        if self._threads and mailbox and threads.leaves_trace(judgement):
+        if not self._threads or not threads.leaves_trace(judgement):
+            return
+        if mailbox := author(head):
             links = threads.Links(head)
             score = judgement.score.fake if judgement.score else None
             self._memory.call_fake(links.own, links.topic, mailbox, score)
@@ -127,12 +131,13 @@ class Trust:
         signed = await check(content.head(content.size), domain, self._resolver)
         return signed.outcome
 
-    def _chases_up_a_fake(self, head: bytes, mailbox: str, judgement: Judgement) -> bool:
+    def _earlier(self, head: bytes, judgement: Judgement) -> tuple[list[bytes], str] | None:
+        """What the mail chases up, as far as its verdict could hang on that."""
         if not self._threads or not threads.inherits(judgement):
-            return False
+            return None
         links = threads.Links(head)
         earlier, topic = links.earlier, links.earlier_topic
-        return bool(earlier or topic) and self._memory.called_fake(earlier, topic, mailbox)
+        return (earlier, topic) if earlier or topic else None
 
 
 def build(settings: Settings) -> Trust | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,9 @@ def test_connect_to_a_socket_file(tmp_path: Path) -> None:
             writer.close()
 
         server = await asyncio.start_unix_server(greet, tmp_path / "s")
-        reader, writer = await Endpoint.parse(f"unix:{tmp_path}/s").connect()
-        greeting = await reader.read()
-        writer.close()
+        wire = await Endpoint.parse(f"unix:{tmp_path}/s").connect(until=math.inf)
+        greeting = await wire.read(until=math.inf)
+        wire.close()
         server.close()
         return greeting
 
@@ -83,4 +84,4 @@ def test_connect_to_a_socket_file(tmp_path: Path) -> None:
 
 def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        asyncio.run(Endpoint(path=f"{tmp_path}/none").connect())
+        asyncio.run(Endpoint(path=f"{tmp_path}/none").connect(until=math.inf))
