@@ -203,7 +203,7 @@ def _facts(envelope: Envelope, judgement: Judgement, state: State, head: _Head) 
     return Facts(
         id="",
         name="",
-        time=round(time.time(), 3),
+        time=round(time.time(), 6),  # so that a list keeps the order of arrival
         state=state,
         sender=envelope.sender,
         recipient=_NOBODY,

@@ -135,7 +135,7 @@ class Locked:
 
     def append(self, state: State, by: str, reply: str = "") -> None:
         """Put an event on disk; raises ``OSError`` where it cannot be."""
-        event = Event(state, round(time.time(), 3), by, reply)
+        event = Event(state, round(time.time(), 6), by, reply)
         with self._mutex:
             if self._file < 0:
                 raise OSError(errno.ECANCELED, "the delivery was cancelled")
