@@ -204,3 +204,11 @@ def test_many_senders_at_once(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert len(running.mails()) == 20
+
+
+def test_make_run_starts_the_filter_and_its_page() -> None:
+    """Only said, not done: both would take the ports that people use."""
+    command = ["make", "--dry-run", "--directory", str(ROOT), "run"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "coop-verdict review &" in told
+    assert "coop-verdict serve" in told
