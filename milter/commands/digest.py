@@ -78,7 +78,7 @@ def _tell(dues: list[Due]) -> int:
 
     for one in dues:
         print(f"{printable(one.recipient)}: {one.count:,} newly held")
-    print(f"{len(dues):,} digests would be sent.")
+    print(f"{len(dues):,} digest{'s' if len(dues) != 1 else ''} would be sent.")
     return cli.OK
 
 

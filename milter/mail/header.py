@@ -100,6 +100,10 @@ def with_subject_prefix(content: bytes, prefix: bytes) -> bytes:
     if subject[2].lstrip(b" \t\r\n").startswith(prefix):
         return content
     old = subject[2]
+    if prefix.endswith(b"?=") and old.lstrip().startswith(b"=?"):
+        prefix += (
+            b" =?utf-8?q?_?="  # RFC 2047 6.2: the blank between two encoded words is not shown
+        )
     fold = b"" if old.startswith(b"\r\n") or old.isspace() else b"\r\n"
     blank = b"" if old[:1].isspace() else b" "
     at = subject.start(2)

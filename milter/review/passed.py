@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.responses import Response
@@ -18,6 +19,8 @@ from milter.seen import Seen
 
 # The newest that are listed: enough to look back, and little to keep in memory.
 _MOST = 5000
+#: Instead of the actions where recipients of one mail got different ones.
+MIXED = "mixed"
 
 
 async def listed(visit: Visit) -> Response:
@@ -57,7 +60,12 @@ def _theirs(folder: Path, user: User, since: float) -> Iterator[Seen]:
         for mail in seen.recent(folder, since, recipient):
             if mail.id not in told:
                 told.add(mail.id)
-                yield mail
+                yield _without_others(mail)
+
+
+def _without_others(mail: Seen) -> Seen:
+    """What was done for other recipients of the same mail is theirs to know."""
+    return replace(mail, action=MIXED) if "," in mail.action else mail
 
 
 def _ids(folder: Path, words: str) -> set[str]:

@@ -72,3 +72,10 @@ def test_whatever_the_settings_say_is_one_line_of_ascii(text: str) -> None:
 def test_a_prefix_that_is_no_ascii() -> None:
     mail = with_subject_prefix(b"Subject: Hallo\r\n\r\n", subject_prefix("[Fälschung?] "))
     assert subject(mail) == "[Fälschung?] Hallo"
+
+
+def test_two_encoded_words_do_not_become_one() -> None:
+    """What stands between two of them is not shown (RFC 2047 section 6.2)."""
+    mail = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n"
+    changed = with_subject_prefix(mail, subject_prefix("[Fälschung?]"))
+    assert subject(changed) == "[Fälschung?] Grüße"

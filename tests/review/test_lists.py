@@ -164,12 +164,12 @@ def test_some_done_and_some_not(desk: Desk) -> None:
     assert "1 mail is not held any more." in text
 
 
-def seen(desk: Desk, recipient: str, judgement: Judgement, number: int) -> None:
+def seen(desk: Desk, recipient: str, judgement: Judgement, number: int, *actions: Action) -> None:
     """Put a mail that went through into the filter's index."""
     index = Index(desk.settings.journal.folder, 1 << 20)
     content = pitch("x").replace(b"<1@", f"<{number}@".encode())
     digests = index.digests(content, [recipient])
-    index.record(f"log{number}", digests, judgement, TAKEN, [Action.TAG])
+    index.record(f"log{number}", digests, judgement, TAKEN, actions or [Action.TAG])
     index.close()
 
 
@@ -195,6 +195,17 @@ def test_mail_that_went_through(desk: Desk) -> None:
         text = admin.get("/passed?days=1").text
         assert all(f"log{number}" in text for number in (1, 2, 3))
         assert subjects(text) == [], "there is no subject in the index"
+
+
+def test_what_was_done_for_others_is_theirs_to_know(desk: Desk) -> None:
+    seen(desk, ANNA, FAKE, 1, Action.TAG, Action.QUARANTINE)
+    with browser(desk, "anna") as page:
+        text = page.get("/passed").text
+        assert "as each recipient wished" in text
+        assert "marked in the header, held back" not in text
+        assert "log1" not in page.get("/passed?action=quarantine").text
+    with browser(desk, "boss") as admin:
+        assert "marked in the header, held back" in admin.get("/passed").text
 
 
 def test_without_an_index_the_list_says_so(tmp_path: Path) -> None:
