@@ -53,6 +53,8 @@ class Server:
         if self._policy.may_hold:
             self._quarantine.prepare()
         self._pipeline = self._new_pipeline()
+        if self._policy.wants_quarantine:
+            self._pipeline.armed(self.model().version)  # says now whether anything will be held
         self._sessions: set[Connection] = set()
         self._seats = Seats(settings.limits.sessions, settings.filter.workers)
         self._number = 0  # which worker this is

@@ -212,3 +212,20 @@ def test_make_run_starts_the_filter_and_its_page() -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "coop-verdict review &" in told
     assert "coop-verdict serve" in told
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ('default = "quarantine"', "would be held is tagged"),
+        ('default = "quarantine"\nforce_quarantine = true', "armed by force_quarantine"),
+        ('default = "tag"', ""),
+    ],
+)
+def test_whether_anything_will_be_held_is_told_at_the_start(
+    tmp_path: Path, policy: str, words: str
+) -> None:
+    with running_filter(tmp_path, f"[policy]\n{policy}\n") as running:
+        told = [line for line in running.log.splitlines() if "milter.evidence" in line]
+    assert len(told) == bool(words)
+    assert all(words in line for line in told)
