@@ -27,6 +27,8 @@ from training.versions import versions
 CONNECT = 10
 # Seconds without a worker after which the work is given up. A nanny has a new one there in three.
 _ALONE = 15
+# Seconds in which the scheduler has heard of a worker that was lost.
+_HEARS = 5
 # Seconds between two looks at who is there.
 _LOOK = 1
 
@@ -59,13 +61,22 @@ class Cluster:
         """What to say where the work has ended with ``error``."""
         if self.client.status != "running":
             what = "the scheduler is gone, or the way to it"
-        elif not self.workers():
+        elif not self._stays():
             what = "no worker is left that answers"
         else:
             what = f"the work was not done ({named(error)})"
         return ClusterError(
             f"{self.url}: {what}; nothing has been changed, try again when it is well"
         )
+
+    def _stays(self) -> bool:
+        """Whether a worker is there all the time: of a lost one the scheduler hears a bit late."""
+        until = time.monotonic() + _HEARS
+        while there := self.workers():
+            if time.monotonic() > until:
+                break
+            time.sleep(_LOOK / 4)
+        return bool(there)
 
     @contextmanager
     def watched(self, parallel: Any) -> Iterator[None]:
