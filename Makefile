@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AXE := build/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: run demo test lint types model lock clean
+.PHONY: run demo test lint types model bench lock clean
 
 run: $(READY)  ## start the filter with a Maildir behind it, and the page that shows what it did
 	@$(BIN)/coop-verdict review & page=$$!; trap 'kill $$page 2>/dev/null' EXIT; $(BIN)/coop-verdict serve
@@ -26,6 +26,9 @@ types: $(READY)
 
 model: $(READY)  ## fit a model from the corpus
 	$(BIN)/coop-train fit
+
+bench: $(READY)  ## this filter beside others that are installed (root; BENCH=--help)
+	@$(BIN)/python tests/bench/throughput/compare.py $(BENCH)
 
 # Everything is installed from the lock file, hashes checked; then this package itself, offline.
 $(READY): requirements.lock pyproject.toml
