@@ -15,8 +15,9 @@ from milter.config import Settings
 from milter.errors import StartError
 from milter.smtp.endpoint import Endpoint
 
-#: Connections that may wait to be taken: as many as Postfix's processes, five times.
-BACKLOG = 100
+#: Connections that may wait to be taken. Where more come at once, some clients take themselves for
+#: connected and wait in vain; the system has a bound of its own (net.core.somaxconn, 4096).
+BACKLOG = 1024
 
 
 @dataclass(slots=True)
