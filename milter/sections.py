@@ -251,7 +251,7 @@ class Review:
     """The page on which held mail is looked at (coop-verdict review)."""
 
     listen: Endpoint = _setting(
-        Endpoint.parse("127.0.0.1:10080"),
+        Endpoint.parse("127.0.0.1:10090"),
         "Where a browser finds it. Off this machine only behind a web server that speaks TLS.",
     )
     url: PageUrl = _setting(

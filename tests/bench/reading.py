@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+# After sys.path: this is started as a script.
 from mail.killers import KILLERS  # noqa: E402
 
 from milter.review.marks import Reading, marked  # noqa: E402

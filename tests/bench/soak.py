@@ -359,6 +359,7 @@ async def up(port: int) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what nobody signals."""
     # Conditions are files and processes: no event tells of them.
+    # Conditions are of files and processes, which set no event.
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 

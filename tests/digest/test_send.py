@@ -90,6 +90,7 @@ def run(
 def tokens(octets: bytes) -> list[str]:
     """The tokens of the links in a digest's text."""
     mail = message_from_bytes(octets, policy=policy.default)
+    # A letter always has plain text; without it the test fails here, as it should.
     text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     return re.findall(r"/link/([\w-]+)", text)
 
@@ -316,7 +317,7 @@ def settings(**sections: Mapping[str, object]) -> Settings:
 
 def test_what_the_settings_come_to() -> None:
     assert Form.of(settings()) == Form(
-        "coop-verdict@mx.example.org", "http://127.0.0.1:10080", 7, 30
+        "coop-verdict@mx.example.org", "http://127.0.0.1:10090", 7, 30
     )
     form = Form.of(settings(review={"url": "https://mail.example.org/review/"}))
     assert form.url == "https://mail.example.org/review"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from argon2 import PasswordHasher
 from starlette.testclient import TestClient
@@ -23,7 +24,7 @@ from milter.spam.verdict import Judgement, Score, Verdict
 
 PASSWORD = "written-for-this-test"  # noqa: S105 - opens a page that lives as long as the test
 ANNA, BEN = "anna@example.org", "ben@example.org"
-HOME = "http://127.0.0.1:10080"
+HOME = "http://127.0.0.1:10090"
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 _MODEL = "2026.11.20-aaaaaaa"
 
@@ -147,11 +148,11 @@ class Browser:
 class Answer:
     """What came back."""
 
-    def __init__(self, response: object) -> None:
-        self.status: int = response.status_code  # type: ignore[attr-defined]
-        self.headers: Mapping[str, str] = response.headers  # type: ignore[attr-defined]
-        self.text: str = response.text  # type: ignore[attr-defined]
-        self.content: bytes = response.content  # type: ignore[attr-defined]
+    def __init__(self, response: Any) -> None:  # the client's own class is private
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.text: str = response.text
+        self.content: bytes = response.content
 
     @property
     def place(self) -> str:

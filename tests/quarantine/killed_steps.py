@@ -114,6 +114,7 @@ def _alone(job: Callable[[], object]) -> None:
     async def here(do: Callable[..., Any], *arguments: Any) -> Any:
         return do(*arguments)
 
+    # In one thread, so that system calls come in one order.
     asyncio.to_thread = here  # type: ignore[assignment]
     job()
 

@@ -55,6 +55,7 @@ def hold(
 
 def held(quarantine: Quarantine, *recipients: str, **more: object) -> str:
     """Hold a mail; the id of the first recipient's item."""
+    # What is passed on is checked by who takes it.
     batch = hold(quarantine, *recipients, **more)  # type: ignore[arg-type]
     batch.commit()
     return batch.ids[0]

@@ -243,6 +243,7 @@ def test_nobody_else_may_read_whatever_the_umask(folder: Path) -> None:
         assert path.stat().st_mode & 0o7777 == (0o700 if path.is_dir() else 0o600), path
 
 
+# A user may be in no second group, and then cannot give a file to one.
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has a group to give files to for certain")
 def test_a_group_may_read_the_mails_and_nothing_else(folder: Path) -> None:
     umask = os.umask(0o077)

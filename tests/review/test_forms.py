@@ -110,6 +110,7 @@ def test_a_forged_token_does_nothing(page: Browser, desk: Desk, token: str) -> N
     item = hold(desk)
     page.get("/")
     own = token.encode("utf-8", "surrogateescape")
+    # The fields are a list of pairs for others to add to; the call takes them one by one.
     answer = page.send(f"/mail/{item}", ("csrf", own), *BUTTONS)  # type: ignore[arg-type]
     assert answer.status == 403
     assert "out of date" in answer.text
@@ -146,10 +147,10 @@ def test_nobody_is_logged_in_by_another_site(desk: Desk) -> None:
         ({"sec-fetch-site": "same-site"}, 403),
         ({"sec-fetch-site": "none"}, 403),
         ({"origin": "https://evil.example"}, 403),
-        ({"origin": "http://127.0.0.1:10080.evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:10090.evil.example"}, 403),
         ({"origin": "http://["}, 403),
         ({"sec-fetch-site": "same-origin", "origin": "null"}, 303),
-        ({"origin": "http://127.0.0.1:10080"}, 303),
+        ({"origin": "http://127.0.0.1:10090"}, 303),
         ({"origin": "null"}, 303),
         ({}, 303),
     ],
@@ -193,6 +194,7 @@ async def posted(desk: Desk, comes: list[dict[str, object]]) -> object:
     left, sent = iter(comes), []
 
     async def receive() -> Message:
+        # It waits for ever: that there is no message any more is what is tested.
         return next(left, None) or await asyncio.Event().wait()  # type: ignore[return-value]
 
     async def send(message: Message) -> None:
@@ -229,19 +231,19 @@ def test_octets_that_are_no_form(page: Browser) -> None:
 @pytest.mark.parametrize(
     ("listen", "url", "host", "status"),
     [
-        ("127.0.0.1:10080", "", "127.0.0.1:10080", 200),
-        ("127.0.0.1:10080", "", "localhost:10080", 200),
-        ("127.0.0.1:10080", "", "LOCALHOST", 200),
-        ("127.0.0.1:10080", "", "[::1]:10080", 200),
-        ("127.0.0.1:10080", "", "evil.example", 421),
-        ("127.0.0.1:10080", "", "127.0.0.1.evil.example:10080", 421),
-        ("127.0.0.1:10080", "", "evil.example@127.0.0.1", 200),
-        ("127.0.0.1:10080", "", "[", 421),
-        ("127.0.0.1:10080", "", "", 421),
-        ("127.0.0.1:10080", "https://mail.example.org/review", "mail.example.org", 200),
-        ("127.0.0.1:10080", "https://mail.example.org/review", "www.example.org", 421),
-        ("0.0.0.0:10080", "", "192.0.2.7:10080", 200),
-        ("0.0.0.0:10080", "", "evil.example", 421),
+        ("127.0.0.1:10090", "", "127.0.0.1:10090", 200),
+        ("127.0.0.1:10090", "", "localhost:10090", 200),
+        ("127.0.0.1:10090", "", "LOCALHOST", 200),
+        ("127.0.0.1:10090", "", "[::1]:10090", 200),
+        ("127.0.0.1:10090", "", "evil.example", 421),
+        ("127.0.0.1:10090", "", "127.0.0.1.evil.example:10090", 421),
+        ("127.0.0.1:10090", "", "evil.example@127.0.0.1", 200),
+        ("127.0.0.1:10090", "", "[", 421),
+        ("127.0.0.1:10090", "", "", 421),
+        ("127.0.0.1:10090", "https://mail.example.org/review", "mail.example.org", 200),
+        ("127.0.0.1:10090", "https://mail.example.org/review", "www.example.org", 421),
+        ("0.0.0.0:10090", "", "192.0.2.7:10090", 200),
+        ("0.0.0.0:10090", "", "evil.example", 421),
         ("unix:/run/review", "https://mail.example.org", "mail.example.org", 200),
     ],
 )

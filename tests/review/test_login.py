@@ -235,7 +235,7 @@ def test_the_address_that_counts(
     tmp_path: Path, url: str, forwarded: str, address: str | None
 ) -> None:
     desk = desk_in(tmp_path, review={"url": url})
-    home = url or "http://127.0.0.1:10080"
+    home = url or "http://127.0.0.1:10090"
     client = TestClient(around(desk), home, client=("127.0.0.1", 5), follow_redirects=False)
     page = Browser(client)
     page.get("/login")

@@ -76,6 +76,7 @@ def test_nothing_held() -> None:
     assert bars(figure) == []
     assert numbers(figure) == ["0", "1"]
     assert "Nothing was held" in names(figure)
+    # A figure always has a description; without one the test fails here, as it should.
     assert figure.find(f"{SVG}svg/{SVG}desc").text == "0 in 30 days"  # type: ignore[union-attr]
     assert table([], 30, TEXTS, TODAY).rows == ()
 

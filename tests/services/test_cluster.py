@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+# Dask is an extra: who has not installed it runs all other tests.
 pytest.importorskip("distributed", reason="needs the extra 'cluster'")
 
 from harness.cluster import RunningCluster, running_cluster

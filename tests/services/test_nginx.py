@@ -74,7 +74,7 @@ def running(
     config.write_text(settings)
     add_user(config, "boss", "--admin")
     with running_page(config) as page:
-        text = SITE.read_text().replace("http://127.0.0.1:10080", page.url)
+        text = SITE.read_text().replace("http://127.0.0.1:10090", page.url)
         if base:
             text = text.replace("location / {", f"location {base}/ {{")
         with running_nginx(text) as nginx:

@@ -135,3 +135,17 @@ def test_a_domain_is_known_as_people_and_as_servers_write_it(tmp_path: Path) -> 
     path.write_text('[policy]\nrecipients = { "münchen.example" = "nothing" }\n')
     known = load(path).policy.recipients
     assert known == {"münchen.example": "nothing", "xn--mnchen-3ya.example": "nothing"}
+
+
+# Of the ports that browsers refuse to open (https://fetch.spec.whatwg.org/#port-blocking), those
+# above 1023, where a page without root's rights may be.
+REFUSED_BY_BROWSERS = {
+    *{1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566},
+    *{6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080},
+}
+
+
+def test_browsers_open_the_page_where_it_is_by_default() -> None:
+    port = load(None).review.listen.port
+    assert port > 1023
+    assert port not in REFUSED_BY_BROWSERS

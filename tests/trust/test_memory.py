@@ -96,6 +96,7 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path: Path, clock: Clock) -> 
 
 def count(folder: Path, table: str) -> int:
     with sqlite3.connect(folder / memory.NAME) as connection:
+        # The name is one of ours, two lines above, and SQL has no placeholder for it.
         (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
     connection.close()
     return int(number)

