@@ -5,19 +5,25 @@ from __future__ import annotations
 from milter import maildir, tls
 from milter.config import Settings
 from milter.smtp.endpoint import Endpoint
+from milter.smtp.idle import Idle
 from milter.smtp.next_hop import LmtpNextHop, NextHop, NextHopTls, SmtpNextHop, Timeouts
 
 
 class Ways:
-    """Makes a session's way to the next hop; settings and certificates are read once."""
+    """Makes a session's way to the next hop; settings and certificates are read once.
 
-    def __init__(self, settings: Settings) -> None:
+    With ``keep`` sessions hand their connections on to each other, until ``close``.
+    """
+
+    def __init__(self, settings: Settings, *, keep: bool = False) -> None:
         self._settings = settings
         self._tls: NextHopTls | None = tls.for_next_hop(settings)
         limits = settings.limits
         self._timeouts = Timeouts(limits.connect, limits.reply, limits.final, limits.total)
         self._onward = _endpoint(settings.filter.next_hop)
         self._outgoing = _endpoint(settings.trust.outgoing_next_hop) or self._onward
+        ends = [end for end in (self._onward, self._outgoing) if end] if keep else []
+        self._idle = {end: Idle() for end in ends}
 
     def onward(self) -> NextHop:
         """For judged and released mail: ``[filter] next_hop``, or the Maildir instead."""
@@ -31,7 +37,13 @@ class Ways:
         if not endpoint:
             return maildir.MaildirNextHop(self._settings.filter.maildir)
         client = LmtpNextHop if endpoint.lmtp else SmtpNextHop
-        return client(endpoint, self._settings.hostname, self._timeouts, self._tls)
+        idle = self._idle.get(endpoint)
+        return client(endpoint, self._settings.hostname, self._timeouts, self._tls, idle)
+
+    def close(self) -> None:
+        """Hang up what was kept."""
+        for idle in self._idle.values():
+            idle.close()
 
 
 def _endpoint(where: str) -> Endpoint | None:

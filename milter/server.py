@@ -46,7 +46,7 @@ class Server:
         self.model = ModelInUse(settings.model)
         if not settings.filter.next_hop:
             maildir.prepare(settings.filter.maildir)
-        self._ways = Ways(settings)
+        self._ways = Ways(settings, keep=True)
         self._trust = build_trust(settings)
         self._policy = _policy(settings)
         self._quarantine = Quarantine(settings.quarantine.folder, settings.quarantine.group)
@@ -118,6 +118,7 @@ class Server:
         for listener in listeners:
             listener.close()
         await self._drain()
+        self._ways.close()
         if self._trust:
             self._trust.close()
 

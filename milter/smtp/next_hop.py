@@ -11,6 +11,7 @@ import logging
 import math
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -21,13 +22,11 @@ from milter.smtp import data, xforward
 from milter.smtp import reply as r
 from milter.smtp.command import Address
 from milter.smtp.endpoint import Endpoint
+from milter.smtp.idle import Capabilities, Idle, Link
 from milter.smtp.reply import Reply, ReplyReader
 from milter.smtp.wire import Wire
 
 log = logging.getLogger(__name__)
-
-#: EHLO keywords (RFC 5321 4.1.1.1) with their parameters, both in the next hop's octets.
-Capabilities = Mapping[bytes, bytes]
 
 # Octets of content a write, at least. A small mail goes out with its final dot in one.
 _WRITE = 32768
@@ -81,7 +80,10 @@ class NextHopTls:
 
 
 class SmtpNextHop:
-    """A session with an SMTP server."""
+    """A session with an SMTP server.
+
+    Where there are ``idle`` connections it takes one of them, and leaves its own there at the end.
+    """
 
     _hello_verb = b"EHLO"
 
@@ -91,22 +93,28 @@ class SmtpNextHop:
         hostname: str,
         timeouts: Timeouts,
         tls: NextHopTls | None = None,
+        idle: Idle | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._tls = tls
         self._hostname = hostname
         self._timeouts = timeouts
-        self._wire: Wire | None = None
+        self._idle = idle
+        self._link: Link | None = None
         self._until = math.inf  # when all that is being done must be done (the loop's time)
         self._mail_under_way = False
         self.capabilities: Capabilities = {}
 
     async def open(self) -> None:
         """Connect, read the greeting, say EHLO (or HELO to a server that knows no EHLO)."""
-        if self._wire and not self._mail_under_way and _is_stale(self._wire):
+        if self._link and not self._mail_under_way and self._link.stale:
             self._abort()  # it timed out between two mails: begin anew
-        if self._wire:
-            return
+        if not self._link and self._idle and (kept := self._idle.take()):
+            self._link, self.capabilities = kept, kept.capabilities
+        if not self._link:
+            await self._open_anew()
+
+    async def _open_anew(self) -> None:
         self._until = _now() + self._timeouts.connect
         try:
             await self._open()
@@ -119,7 +127,7 @@ class SmtpNextHop:
             self._until = math.inf
 
     async def _open(self) -> None:
-        self._wire = await self._endpoint.connect(self._until)
+        self._link = Link.new(await self._endpoint.connect(self._until))
         greeting = await self._reply(self._timeouts.connect)
         if greeting.code != 220:
             raise NextHopError(f"{self._endpoint} greets with {greeting}")
@@ -127,6 +135,7 @@ class SmtpNextHop:
         if self._tls:
             await self._start_tls(self._tls)
             await self._hello()
+        self._link.capabilities = self.capabilities
 
     async def _hello(self) -> None:
         name = self._hostname.encode("ascii", "replace")
@@ -142,19 +151,32 @@ class SmtpNextHop:
 
     async def _start_tls(self, tls: NextHopTls) -> None:
         """Encrypt, and check the certificate; a next hop that cannot is not talked to."""
-        assert self._wire
         if b"STARTTLS" not in self.capabilities:
             raise NextHopError(f"{self._endpoint} offers no STARTTLS, and TLS is required")
         reply = await self._command(b"STARTTLS", self._timeouts.connect)
         if reply.code != 220:
             raise NextHopError(f"{self._endpoint} answers STARTTLS with {reply}")
         async with asyncio.timeout_at(self._until):
-            await self._wire.start_tls(tls.context, server_side=False, server_hostname=tls.name)
+            await self._connected().start_tls(
+                tls.context, server_side=False, server_hostname=tls.name
+            )
 
     async def mail(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
         """XFORWARD as far as it is announced, then MAIL."""
         await self.reset()  # it still has the envelope of a mail whose DATA it refused
         await self.open()
+        assert self._link
+        if not self._link.used:
+            return await self._begin(sender, client)
+        with suppress(NextHopError):
+            reply = await self._begin(sender, client)
+            if reply.code != 421:
+                return reply
+        # One that was used before may time out at this very moment. Nothing of this mail is lost.
+        await self._open_anew()
+        return await self._begin(sender, client)
+
+    async def _begin(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
         if client:
             await self._xforward(client)
         reply = await self._command(b"MAIL FROM:" + bytes(sender), self._timeouts.reply)
@@ -189,7 +211,7 @@ class SmtpNextHop:
             self._until = math.inf
 
     async def _deliver(self, pieces: Iterable[bytes]) -> Reply:
-        reply = await self._command(b"DATA", self._timeouts.reply)
+        reply = await self._command(b"DATA", self._timeouts.reply, wanted=3)
         if reply.code != 354:
             if reply.final and not reply.positive:
                 return reply
@@ -203,6 +225,9 @@ class SmtpNextHop:
             reply = await self._reply(self._timeouts.final)
         except NextHopError as error:
             raise NextHopUnsure(f"{error}, behind our final dot") from error
+        assert self._link
+        self._link.mails += 1
+        self._note(reply, 2)
         if not reply.final:
             await self.close()
             raise NextHopError(f"{self._endpoint} answers the final dot with {reply}")
@@ -225,25 +250,33 @@ class SmtpNextHop:
 
     async def reset(self) -> None:
         """RSET if a mail is under way; a next hop that cannot do that is hung up on."""
-        if self._mail_under_way and self._wire:
+        if self._mail_under_way and self._link:
             self._mail_under_way = False
             reply = await self._command(b"RSET", self._timeouts.reply)
             if not reply.positive:
                 await self.close()
 
     async def close(self) -> None:
-        """Say QUIT and hang up. A mail that was not finished with a dot is thus given up."""
-        wire, self._wire, self._mail_under_way = self._wire, None, False
-        if wire:
-            wire.say(b"QUIT\r\n")
-            wire.close()
+        """Leave the connection to others, or say QUIT. A mail that had no dot is given up."""
+        link, under_way = self._link, self._mail_under_way
+        self._link, self._mail_under_way = None, False
+        if link and self._idle and not under_way:
+            self._idle.keep(link)
+        elif link:
+            link.quit()
 
-    async def _command(self, line: bytes, timeout: float) -> Reply:
+    async def _command(self, line: bytes, timeout: float, wanted: int = 2) -> Reply:
+        """The reply to a command; ``wanted`` is the first digit of one that all is well after."""
         self._write(line + b"\r\n")
         reply = await self._reply(timeout)
+        self._note(reply, wanted)
         if reply.code == 421:  # RFC 5321 3.8: it is closing the connection
             await self.close()
         return reply
+
+    def _note(self, reply: Reply, wanted: int) -> None:
+        if self._link and reply.code // 100 != wanted:
+            self._link.spotless = False
 
     def _write(self, octets: bytes) -> None:
         try:
@@ -274,9 +307,9 @@ class SmtpNextHop:
             raise self._broken(error) from error
 
     def _connected(self) -> Wire:
-        if not self._wire:
+        if not self._link:
             raise NextHopError(f"{self._endpoint} has closed the connection")
-        return self._wire
+        return self._link.wire
 
     def _broken(self, error: Exception) -> NextHopError:
         """Hang up on account of ``error``, which is not one of ours."""
@@ -285,9 +318,9 @@ class SmtpNextHop:
 
     def _abort(self) -> None:
         """Hang up without a word: nothing that is still buffered may reach the next hop."""
-        wire, self._wire, self._mail_under_way = self._wire, None, False
-        if wire:
-            wire.abort()
+        link, self._link, self._mail_under_way = self._link, None, False
+        if link:
+            link.wire.abort()
 
 
 class LmtpNextHop(SmtpNextHop):
@@ -318,11 +351,6 @@ class LmtpNextHop(SmtpNextHop):
 def _announced(reply: Reply) -> Capabilities:
     words = (text.partition(b" ") for text in reply.texts[1:])
     return MappingProxyType({name.upper(): parameters for name, _, parameters in words})
-
-
-def _is_stale(wire: Wire) -> bool:
-    """Whether the server has hung up, or said something unasked (421, before it does)."""
-    return bool(wire.arrived) or wire.ended
 
 
 def _now() -> float:

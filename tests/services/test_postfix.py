@@ -5,6 +5,7 @@ Postfix is set up with the very files of deploy/postfix.
 
 from __future__ import annotations
 
+import re
 import smtplib
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -122,6 +123,25 @@ def test_the_client_behind_postfix_is_known_to_both(site: Site) -> None:
     assert (
         "client=localhost[127.0.0.1]" in postfix.log or "client=unknown[127.0.0.1]" in postfix.log
     )
+
+
+def test_sessions_share_a_connection_and_nothing_else(site: Site) -> None:
+    """What Postfix was told of one mail's client it must not say of the next one's."""
+    postfix, judge = site
+    told = len(postfix.log)
+    octets = crlf((DEMO / "5-none-de.eml").read_bytes())
+    for client in (" ADDR=192.0.2.7 NAME=one.example", None, " ADDR=192.0.2.9 NAME=two.example"):
+        with smtplib.SMTP("127.0.0.1", judge.port, timeout=60) as session:
+            session.ehlo()
+            assert not client or session.docmd("XFORWARD" + client)[0] == 250
+            session.sendmail("sender@example.org", ["owner@example.net"], octets)
+    queued = re.findall(r"client=(\S+)", postfix.log[told:])
+    assert [client.partition("[")[2] for client in queued] == [
+        "192.0.2.7]",
+        "127.0.0.1]",
+        "192.0.2.9]",
+    ]
+    assert len(re.findall(r": connect from", postfix.log[told:])) <= 1
 
 
 def test_a_null_sender_and_dsn_parameters_get_through(site: Site) -> None:

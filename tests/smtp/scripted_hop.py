@@ -48,6 +48,7 @@ class ScriptedHop:
         self.gates: dict[str, asyncio.Event] = {}  # answer no earlier than this is set
         self._seen: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[StreamWriter] = []
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -59,6 +60,11 @@ class ScriptedHop:
         self.port = self._server.sockets[0].getsockname()[1]
         if self.answers.get("connect") == REFUSE:
             self._server.close()
+
+    def hang_up(self) -> None:
+        """Close every connection without a word."""
+        for writer in self._writers:
+            writer.close()
 
     async def stop(self) -> None:
         """Close the listener and wait until every connection has come to its end."""
@@ -72,6 +78,7 @@ class ScriptedHop:
         assert task
         self._tasks.add(task)
         self.connections.append(bytearray())
+        self._writers.append(writer)
         try:
             await self._converse(reader, writer, self.connections[-1])
         except (OSError, IncompleteReadError):
