@@ -191,13 +191,14 @@ def test_a_recipient_who_is_refused_the_second_time(tmp_path: Path, bundle: Bund
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.parametrize("trouble", ["dot_2", "DATA_2", "MAIL_3", "RCPT_4"])
+# A connection that breaks at MAIL is tried anew once: MAIL 4.
+@pytest.mark.parametrize("trouble", [["dot_2"], ["DATA_2"], ["MAIL_3", "MAIL_4"], ["RCPT_4"]])
 @pytest.mark.parametrize("answer", [b"451 4.3.0 later\r\n", b"550 5.7.1 never\r\n", DROP])
 def test_a_second_variant_that_is_not_taken_waits(
-    tmp_path: Path, bundle: Bundle, trouble: str, answer: bytes
+    tmp_path: Path, bundle: Bundle, trouble: list[str], answer: bytes
 ) -> None:
     """The first recipients have theirs, so the mail cannot be given back: it is tried again."""
-    here = site(tmp_path, bundle, **{trouble: answer})
+    here = site(tmp_path, bundle, **dict.fromkeys(trouble, answer))
     assert here.send(TAG, MARK) == QUEUED
     assert here.envelopes()[0] == rcpt(TAG)
     (item,) = here.held()
@@ -207,6 +208,13 @@ def test_a_second_variant_that_is_not_taken_waits(
     again = ScriptedHop()
     asyncio.run(one_round(here.quarantine, again))
     assert again.mails == [content]
+    assert here.held() == []
+
+
+def test_a_second_variant_goes_by_a_new_connection(tmp_path: Path, bundle: Bundle) -> None:
+    here = site(tmp_path, bundle, MAIL_3=DROP)
+    assert here.send(TAG, MARK) == QUEUED
+    assert here.envelopes() == [rcpt(TAG), rcpt(MARK)]
     assert here.held() == []
 
 

@@ -29,8 +29,6 @@ _HANDFUL = 3
 _APOSTROPHES = str.maketrans("’‘ʼ´", "''''")
 # Accents on one letter that are kept: no language needs more than a handful.
 _PILE = 8
-# Single letters with a blank, dot or dash between each: "b a c k l i n k".
-_SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_*]){3,60}[^\W\d_](?![^\W_])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Plain:
 
 
 def plain(text: str) -> Plain:
-    """``text`` as its reader sees it, letters set apart left as they are (``unspaced``)."""
+    """``text`` as its reader sees it, letters set apart left as they are (``apart``)."""
     if text.isascii():
         return Plain(text.lower())
     shown = _VARIATION.sub("", text)
@@ -86,11 +84,6 @@ def _unmixed(match: re.Match[str]) -> str:
     return in_latin(word)
 
 
-def unspaced(text: str) -> str:
-    """Plain text with the letters of words that were set apart joined again."""
-    return _SPACED.sub(lambda match: re.sub(r"[ .\-_*]", "", match.group()), text)
-
-
 def notes(invisible: int, homoglyphs: bool, spaced: bool) -> list[str]:
     """What was disguised, as names: ``invisible``, ``homoglyphs``, ``spaced``.
 
@@ -98,13 +91,6 @@ def notes(invisible: int, homoglyphs: bool, spaced: bool) -> list[str]:
     """
     told = {"invisible": invisible > _HANDFUL, "homoglyphs": homoglyphs, "spaced": spaced}
     return [name for name, true in told.items() if true]
-
-
-def fold(text: str) -> tuple[str, list[str]]:
-    """Text in its plain form, and notes of what was disguised."""
-    found = plain(text)
-    joined = unspaced(found.text)
-    return joined, notes(found.invisible, found.homoglyphs, joined != found.text)
 
 
 def _without_piles(text: str) -> str:

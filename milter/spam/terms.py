@@ -10,7 +10,7 @@ mix languages, and hardly any phrase means another thing in another one.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -173,6 +173,23 @@ class Lexicon:
                         raise ValueError(f"{name!r} is not one of the {kind}")
                     for phrase in phrases:
                         self._add(phrase, (kind, name))
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All words that phrases have, but for those of which only the beginning is told."""
+        firsts = self._exact.keys()
+        return frozenset(firsts).union(*(step.exact for step in self._steps()))
+
+    @property
+    def beginnings(self) -> frozenset[str]:
+        """The beginnings of words that phrases have."""
+        firsts = self._beginnings.keys()
+        return frozenset(firsts).union(*(step.beginnings for step in self._steps())) - {""}
+
+    def _steps(self) -> Iterator[_Step]:
+        for phrases in (*self._exact.values(), *self._beginnings.values()):
+            for phrase in phrases:
+                yield from phrase.rest
 
     def find(self, *streams: Sequence[str]) -> Found:
         """What is asked, offered and shown in streams of words (``tokens.words``)."""

@@ -15,11 +15,12 @@ from itertools import chain
 from typing import Any
 
 from milter.mail.text import MailText
-from milter.spam.fold import Plain, in_latin, notes, plain, unspaced
+from milter.spam.apart import together
+from milter.spam.fold import Plain, in_latin, notes, plain
 from milter.spam.memory import Memory
 
 #: Raise this with every change that gives any mail other tokens.
-VERSION = 2
+VERSION = 3
 
 #: Words of each stream that are read: a pitch says what it wants on the first page.
 MAX_WORDS = 250
@@ -134,7 +135,7 @@ def _read(text: str) -> tuple[list[str], list[str], bool]:
     spaced = _set_apart(found)
     if spaced:
         whole = plain(text[:_MAX_TEXT]).text
-        joined = unspaced(in_latin(whole) if homoglyphs else whole)
+        joined = together(in_latin(whole) if homoglyphs else whole)
         spaced = joined != whole
         found = [word for chunk in joined.split() for word in _words(chunk)]
     found = _joined(found)

@@ -158,6 +158,8 @@ TEXT: dict[str, Killer] = {
             "a'",
             "www.",
             "http://",
+            "a ",
+            "w e l i k e t o a i o ",
         ),
         *("a ", "a_", "a b c d 1 ", "\u200b", "\u0301", "\ufdfa", "a\u0430 ", "add a link to "),
         *("On " + "wrote " * 20 + "\r\n", "_" * 30 + "x\r\n"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from milter.spam.fold import fold
+from spam.folded import fold
 
 
 @pytest.mark.parametrize(

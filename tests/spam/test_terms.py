@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from spam.folded import fold
 
 from milter.spam import terms
-from milter.spam.fold import fold
 from milter.spam.terms import ASKS, OFFERS, SIGNS, Lexicon, lexicon
 from milter.spam.tokens import words
 

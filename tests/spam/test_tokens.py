@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spam.folded import fold
 
 from milter.mail.text import MailText
 from milter.spam import tokens as module
-from milter.spam.fold import fold, plain
+from milter.spam.fold import plain
 from milter.spam.tokens import MAX_WORDS, tokenize, words
 
 

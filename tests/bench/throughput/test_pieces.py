@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from bench.throughput import route
 from bench.throughput.curves import Curve, summary
 from bench.throughput.figures import FIGURES, Sample, spreads
 from bench.throughput.load import smtp_lines
@@ -114,3 +115,28 @@ def test_the_sample_file_for_postfix_gives_both_listeners() -> None:
     assert "smtpd_proxy_filter=127.0.0.1:20002" in door
     assert _listener_behind(20003).startswith("127.0.0.1:20003 ")
     assert "smtpd_milters=unix:/x" in _door(20001, Running(20002, (), milter="unix:/x"))
+
+
+class TestRoute:
+    LOOP = ("main (milter/cli.py)", "BaseEventLoop._run_once (asyncio/base_events.py)")
+    MAIL = (*LOOP, "Handle._run (asyncio/events.py)", "Receiver._data (milter/smtp/receiver.py)")
+
+    @pytest.mark.parametrize(
+        ("above", "step"),
+        [
+            (("read_text (milter/mail/text.py)", "to_text (milter/mail/html.py)"), "reading: HTML"),
+            (("named (milter/spam/features.py)", "_sum (numpy/core.py)"), "features"),
+            (("something (elsewhere.py)",), "sender: commands, content, replies"),
+        ],
+    )
+    def test_innermost_known_frame_counts(self, above: tuple[str, ...], step: str) -> None:
+        assert route.step((*self.MAIL, *above)) == step
+
+    def test_what_runs_the_loop_is_the_loop(self) -> None:
+        assert route.step((*self.LOOP, "EpollSelector.select (selectors.py)")) == "event loop"
+
+    def test_shares_are_of_all_samples(self) -> None:
+        stacks = [f"{';'.join(self.MAIL)} 30", f"{';'.join(self.LOOP)} 10"]
+        rows = route.table(stacks, 800.0).splitlines()
+        assert "| sender: commands, content, replies | 75.0% | 600 |" in rows
+        assert "| event loop | 25.0% | 200 |" in rows
