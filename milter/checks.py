@@ -1,22 +1,14 @@
-"""What a setting may be: a type each, with its check, and faults told to people.
-
-Each check looks at one value, so that all faults of a file are found in one go.
-"""
+"""What a setting of the filter may be: a type each, with its check (``milter.settings_file``)."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, NewType
+from typing import NewType
 
-import attrs
-from cattrs import Converter
-from cattrs.errors import ForbiddenExtraKeysError
-from cattrs.v import format_exception, transform_error
-
+from milter.settings_file import Check, above_zero, text, texts
 from milter.smtp.endpoint import Endpoint
 from milter.trust.author import ascii_domain
 from milter.trust.nameserver import parse_nameserver
@@ -54,41 +46,10 @@ MAILBOX = re.compile(
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-def converter() -> Converter:
-    """From TOML tables to settings; faults come in an exception group."""
-    made = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind, check in _CHECKS.items():
-        made.register_structure_hook(kind, _hook(check))
-    made.register_structure_hook_func(
-        lambda kind: bool(kind == tuple[Network, ...]), _hook(_networks)
-    )
-    return made
-
-
-def _hook(check: Callable[[object], object]) -> Callable[[object, object], object]:
-    return lambda value, _: check(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a text in quotes, not {value!r}")
-    return value
-
-
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {value!r}")
     return value
-
-
-def _above_zero(kinds: tuple[type, ...], unit: str) -> Callable[[object], object]:
-    def check(value: object) -> object:
-        sound = isinstance(value, kinds) and not isinstance(value, bool)
-        if not sound or not 0 < value < float("inf"):  # type: ignore[operator]  # a number by now
-            raise ValueError(f"must be {unit} above 0, not {value!r}")
-        return value
-
-    return check
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
@@ -102,39 +63,33 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
 
 
 def _endpoint(value: object) -> Endpoint:
-    return Endpoint.parse(_text(value))
+    return Endpoint.parse(text(value))
 
 
 def _next_hop(value: object) -> str:
     if value != "":
-        Endpoint.parse_next_hop(_text(value))
-    return _text(value)
+        Endpoint.parse_next_hop(text(value))
+    return text(value)
 
 
 def _networks(value: object) -> tuple[Network, ...]:
     if not isinstance(value, list):
         raise ValueError(f"must be a list of networks, not {value!r}")
     try:
-        return tuple(ip_network(_text(item)) for item in value)
+        return tuple(ip_network(text(item)) for item in value)
     except ValueError as error:
         raise ValueError(f"must be a list of networks such as 127.0.0.0/8: {error}") from error
 
 
-def _listed(value: object) -> list[str]:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"must be a list of texts in quotes, not {value!r}")
-    return [_text(item) for item in value]
-
-
 def _nameservers(value: object) -> tuple[str, ...]:
-    servers = _listed(value)
+    servers = texts(value)
     for server in servers:
         parse_nameserver(server)
-    return tuple(servers)
+    return servers
 
 
 def _senders(value: object) -> tuple[str, ...]:
-    return tuple(_mailbox_or_domain(item) for item in _listed(value))
+    return tuple(_mailbox_or_domain(item) for item in texts(value))
 
 
 def _mailbox_or_domain(name: str) -> str:
@@ -147,9 +102,9 @@ def _mailbox_or_domain(name: str) -> str:
     return _small(local + at + domain.removesuffix("."))
 
 
-def _small(text: str) -> str:
+def _small(name: str) -> str:
     """ASCII in small letters, as mailboxes are compared (``Address.mailbox``)."""
-    return text.encode().lower().decode()
+    return name.encode().lower().decode()
 
 
 def _wishes(value: object) -> dict[str, str]:
@@ -184,17 +139,17 @@ def _share(value: object) -> float:
 
 
 def _page_url(value: object) -> str:
-    text = _text(value)
-    if text and not URL.fullmatch(text):
-        raise ValueError(f"must begin with https:// or http:// and a host, not {text!r}")
-    return text
+    url = text(value)
+    if url and not URL.fullmatch(url):
+        raise ValueError(f"must begin with https:// or http:// and a host, not {url!r}")
+    return url
 
 
 def _optional_mailbox(value: object) -> str:
-    text = _text(value)
-    if text and not MAILBOX.fullmatch(text):
-        raise ValueError(f"must be a mail address such as filter@example.org, not {text!r}")
-    return text
+    mailbox = text(value)
+    if mailbox and not MAILBOX.fullmatch(mailbox):
+        raise ValueError(f"must be a mail address such as filter@example.org, not {mailbox!r}")
+    return mailbox
 
 
 def _optional_endpoint(value: object) -> str:
@@ -203,7 +158,7 @@ def _optional_endpoint(value: object) -> str:
 
 def _path(value: object) -> Path:
     try:
-        return Path(_text(value)).expanduser()
+        return Path(text(value)).expanduser()
     except RuntimeError as error:  # "~user" of whom nobody knows
         raise ValueError(str(error)) from error
 
@@ -224,17 +179,19 @@ def _existing_folder(value: object) -> Path:
     return folder
 
 
-_CHECKS: dict[object, Callable[[object], object]] = {
-    str: _text,
+#: By the type of a setting.
+CHECKS: dict[object, Check] = {
+    str: text,
     bool: _flag,
     Path: _path,
+    tuple[Network, ...]: _networks,
     Endpoint: _endpoint,
     NextHopEndpoint: _next_hop,
     OptionalFile: _file,
     NextHopTlsMode: _one_of(NEXT_HOP_TLS),
-    Seconds: _above_zero((int, float), "a number of seconds"),
-    Octets: _above_zero((int,), "a whole number of octets"),
-    Count: _above_zero((int,), "a whole number"),
+    Seconds: above_zero((int, float), "a number of seconds"),
+    Octets: above_zero((int,), "a whole number of octets"),
+    Count: above_zero((int,), "a whole number"),
     Arrangement: _one_of(ARRANGEMENTS),
     StrayLineEnds: _one_of(STRAY_LINE_ENDS),
     LogLevel: _one_of(LOG_LEVELS),
@@ -248,32 +205,3 @@ _CHECKS: dict[object, Callable[[object], object]] = {
     OptionalMailbox: _optional_mailbox,
     PageUrl: _page_url,
 }
-
-
-def faults(error: Exception) -> list[str]:
-    """A sentence for each fault: ``[section] key: what is wrong``."""
-
-    def sentence(fault: BaseException, kind: type | None) -> str:
-        if isinstance(fault, ForbiddenExtraKeysError):
-            return "\n".join(_unknown(key, fault.cl) for key in sorted(fault.extra_fields))
-        if kind and attrs.has(kind):
-            return "must be a section with keys"
-        return str(fault) if isinstance(fault, ValueError) else format_exception(fault, kind)
-
-    found = []
-    for line in transform_error(error, format_exception=sentence):
-        text, _, where = line.rpartition(" @ ")
-        section, _, key = where.removeprefix("$").lstrip(".").partition(".")
-        place = f"[{section}]" if section else ""
-        found += [
-            " ".join(filter(None, (place, f"{key}:" if key else "", part)))
-            for part in text.split("\n")
-        ]
-    return found
-
-
-def _unknown(key: str, section: Any) -> str:
-    known = [field.name for field in attrs.fields(section)]
-    close = difflib.get_close_matches(key, known, 1)
-    meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    return f"{key}: unknown; {meant}"

@@ -1,29 +1,28 @@
 """The settings: one frozen, typed object from a TOML file.
 
-``milter.sections`` has every setting; ``annotated`` makes the sample file from that.
+``milter.sections`` has every setting, ``milter.settings_file`` reads them and makes the sample.
 """
 
 from __future__ import annotations
 
 import socket
-import textwrap
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from milter.checks import converter, faults
+from milter import settings_file
+from milter.checks import CHECKS
 from milter.errors import SettingsError
 from milter.sections import (
-    SHIPPED_MODELS,
     Digest,
     Filter,
     Header,
     Journal,
     Limits,
     Log,
+    Metrics,
     Model,
     Policy,
     Quarantine,
@@ -47,6 +46,7 @@ class Settings:
     review: Review = Review()
     digest: Digest = Digest()
     journal: Journal = Journal()
+    metrics: Metrics = Metrics()
     tls: Tls = Tls()
     log: Log = Log()
 
@@ -68,27 +68,15 @@ def load(path: Path | None, overrides: Mapping[str, Mapping[str, object]] = {}) 
     Relative folders are relative to the working directory. Raises ``SettingsError`` with every
     fault.
     """
-    table = _read(path) if path else {}
+    table = settings_file.read(path) if path else {}
     name = str(path) if path else "settings"
     for section, values in overrides.items():
         merged = table.get(section, {})
         table[section] = {**merged, **values} if isinstance(merged, dict) else merged
-    try:
-        return converter().structure(table, Settings)
-    except Exception as error:  # cattrs gathers the faults in groups, or raises a plain one
-        raise SettingsError([f"{name}: {fault}" for fault in faults(error)]) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError([f"{path}: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise SettingsError([f"{path}: line {line}: not UTF-8"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError([f"{path}: not TOML: {error}"]) from error
+    settings, faults = settings_file.take(Settings, table, CHECKS)
+    if faults:
+        raise SettingsError([f"{name}: {fault}" for fault in faults])
+    return settings
 
 
 def annotated() -> str:
@@ -99,23 +87,6 @@ def annotated() -> str:
     ]
     for section in attrs.fields(Settings):
         cls: Any = type(section.default)
-        lines += ["", f"# {(cls.__doc__ or '').strip()}", f"[{section.name}]"]
-        for field in attrs.fields(cls):
-            lines += [f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 90)]
-            mark = "# " if field.default == SHIPPED_MODELS else ""
-            lines.append(f"{mark}{field.name} = {_toml(field.default)}")
+        doc = f"# {(cls.__doc__ or '').strip()}"
+        lines += ["", doc, *settings_file.sample(section.name, cls)]
     return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f'"{key}" = "{item}"' for key, item in value.items()) + " }"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, tuple):
-        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-    if value == SHIPPED_MODELS:
-        return '"models"'
-    return f'"{value}"'

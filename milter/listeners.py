@@ -6,6 +6,7 @@ refused.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from dataclasses import dataclass, field
@@ -15,9 +16,12 @@ from milter.config import Settings
 from milter.errors import StartError
 from milter.smtp.endpoint import Endpoint
 
+log = logging.getLogger(__name__)
+
 #: Connections that may wait to be taken. Where more come at once, some clients take themselves for
 #: connected and wait in vain; the system has a bound of its own (net.core.somaxconn, 4096).
 BACKLOG = 1024
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared
 
 
 @dataclass(slots=True)
@@ -26,10 +30,11 @@ class Listeners:
 
     incoming: list[socket.socket] = field(default_factory=list)
     outgoing: list[socket.socket] = field(default_factory=list)
+    metrics: list[socket.socket] = field(default_factory=list)
 
     def close(self) -> None:
         """Let go of them: nobody waits for a filter that takes no more mail."""
-        for listener in self.incoming + self.outgoing:
+        for listener in self.incoming + self.outgoing + self.metrics:
             listener.close()
 
 
@@ -38,19 +43,31 @@ def open_listeners(settings: Settings) -> Listeners:
     inherited = _inherited_socket()
     listeners = Listeners([inherited] if inherited else listen(settings.filter.listen))
     if settings.trust.outgoing:
-        listeners.outgoing = listen(Endpoint.parse(settings.trust.outgoing))
+        listeners.outgoing = listen(Endpoint.parse(settings.trust.outgoing), "[trust] outgoing")
+    if settings.metrics.listen:
+        listeners.metrics = listen(Endpoint.parse(settings.metrics.listen), "[metrics] listen")
+        _warn_of_strangers(listeners.metrics)
     return listeners
 
 
-def listen(endpoint: Endpoint) -> list[socket.socket]:
-    """Listen on an address, each that its name stands for; raises ``StartError``."""
+def _warn_of_strangers(listeners: list[socket.socket]) -> None:
+    if any(listener.getsockname()[0] in _EVERYWHERE for listener in listeners):
+        log.warning(
+            "[metrics] listen: that is every address of this machine, and whoever reaches one of "
+            "them can read the metrics. Name one, or see to it that a firewall lets nobody else in."
+        )
+
+
+def listen(endpoint: Endpoint, setting: str = "--listen") -> list[socket.socket]:
+    """Listen on an address, each that its name stands for; raises ``StartError``, which names the
+    ``setting`` to change."""
     try:
         return _unix(Path(endpoint.path)) if endpoint.path else _tcp(endpoint)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise StartError(
             f"cannot listen on {endpoint}: {reason}. Is a filter running already, "
-            "or another program on this port? Name another one with --listen."
+            f"or another program on this port? Name another one with {setting}."
         ) from error
 
 

@@ -2,8 +2,8 @@
 
 connection -> envelope -> exact octets (``milter.smtp``, which calls ``Pipeline`` with each mail)
 -> visible text -> tokens -> score -> verdict -> what is known of the sender -> action for each
-recipient -> header edit or quarantine -> next hop -> reply -> one journal line, and one in the
-index of what was seen.
+recipient -> header edit or quarantine -> next hop -> reply -> one journal line, one in the index
+of what was seen, and one more in the metrics.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from time import perf_counter
 from milter import journal
 from milter.delivery import Delivery, Marking
 from milter.mail import header
+from milter.metrics.counters import Counters
 from milter.quarantine.store import Quarantine
 from milter.seen import Index
 from milter.smtp.command import Address
@@ -44,7 +45,7 @@ class Pipeline:
 
     ``bundle`` is asked anew for each mail, so that a model can be swapped between two of them;
     ``deadline`` (seconds) bounds the judging; ``armed`` says whether mail may be held on account
-    of the verdict of a model; ``index`` and ``trust``, if any, are told of each mail.
+    of the verdict of a model; ``index``, ``trust`` and ``metrics``, if any, are told of each mail.
     """
 
     bundle: Callable[[], Bundle]
@@ -55,6 +56,7 @@ class Pipeline:
     marking: Marking = Marking()
     index: Index | None = None
     trust: Trust | None = None
+    metrics: Counters | None = None
 
     async def __call__(self, mail: Transaction, next_hop: NextHop) -> Reply:
         """Judge, mark or hold, hand on. The reply is the next hop's own, if it was asked."""
@@ -64,6 +66,7 @@ class Pipeline:
             log.error("mail %s has passed more than %d servers: a loop", mail.envelope.id, MAX_HOPS)
             return MAIL_LOOP
         judgement = judge_content(head, self.bundle(), self.deadline)
+        judging = perf_counter() - start
         if self.trust:
             judgement = await self.trust.weigh(head, mail.content, mail.envelope, judgement)
         mailboxes = [recipient.mailbox for recipient in mail.envelope.recipients]
@@ -81,6 +84,8 @@ class Pipeline:
         if self.trust and reply.positive:
             self.trust.remember(head, judgement)
         journal.record(mail, judgement, done, reply, (perf_counter() - start) * 1000)
+        if self.metrics:
+            self.metrics.mail(judgement, done, judging)
         return reply
 
     def _plan(

@@ -8,7 +8,8 @@ import gc
 import logging
 import signal
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from milter import maildir, tls
 from milter.config import Settings
@@ -18,6 +19,9 @@ from milter.errors import NextHopError, StartError
 from milter.evidence import Arming
 from milter.hops import Ways
 from milter.listeners import BACKLOG, Listeners, open_listeners
+from milter.metrics import families
+from milter.metrics.counters import Counters, State
+from milter.metrics.sessions import CountedReceiver
 from milter.models import ModelInUse
 from milter.outgoing import Outgoing
 from milter.pipeline import Pipeline
@@ -30,6 +34,9 @@ from milter.smtp.receiver import Receiver, ReceiverSettings, Route
 from milter.spam.policy import Policy, Wish
 from milter.trust.trust import build as build_trust
 from milter.workers import Seats, Workers
+
+if TYPE_CHECKING:
+    from milter.metrics.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +59,11 @@ class Server:
         self._quarantine = Quarantine(settings.quarantine.folder, settings.quarantine.group)
         if self._policy.may_hold:
             self._quarantine.prepare()
+        self._metrics = Counters(settings.filter.workers) if settings.metrics.listen else None
+        self._site: Site | None = None
+        self._judged: Callable[..., Receiver] = (
+            partial(CountedReceiver, self._metrics) if self._metrics else Receiver
+        )
         self._pipeline = self._new_pipeline()
         if self._policy.wants_quarantine:
             self._pipeline.armed(self.model().version)  # says now whether anything will be held
@@ -74,6 +86,7 @@ class Server:
             armed=Arming(settings),
             index=Index(kept.folder, kept.size) if kept.enabled else None,
             trust=self._trust,
+            metrics=self._metrics,
         )
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -82,16 +95,27 @@ class Server:
         ``ready`` is called once mail can come. SIGHUP: reload.
         """
         self._listeners = open_listeners(self._settings)
+        self._site = self._metrics_site(self._metrics) if self._metrics else None
         gc.freeze()  # what lives from here on lives for ever: spare the collector the walk
-        if self._settings.filter.workers == 1:
-            asyncio.run(self._serve(ready))
+        count = self._settings.filter.workers
+        if count == 1:
+            self._as_worker(0, ready=ready)
             return
         ready()  # senders wait in the backlog until the first worker is there
-        Workers(self._settings.filter.workers, self._as_worker, self._listeners.close).run()
+        Workers(count, self._as_worker, self._listeners.close, self._worker_died).run()
 
-    def _as_worker(self, number: int, life: int) -> None:
+    def _as_worker(
+        self, number: int, life: int | None = None, ready: Callable[[], None] = lambda: None
+    ) -> None:
         self._number = number
-        asyncio.run(self._serve(lambda: None, life))
+        self._seats.taken(number, 0)  # one that died has left its number there
+        if self._metrics:
+            self._metrics.as_worker(number)
+        asyncio.run(self._serve(ready, life))
+
+    def _worker_died(self) -> None:
+        if self._metrics:
+            self._metrics.restarted()
 
     async def _serve(self, ready: Callable[[], None], life: int | None = None) -> None:
         """Serve in this process. The filter ends, too, when ``life``, a pipe, is closed.
@@ -107,6 +131,8 @@ class Server:
         if life is not None:
             loop.add_reader(life, stop.set)
         listeners = await self._listen()
+        if self._site:
+            await self._site.open(self._listeners.metrics)
         beside = [asyncio.create_task(self.model.watch())]
         if self._number == 0:
             await self._try_next_hop()
@@ -118,6 +144,8 @@ class Server:
         for listener in listeners:
             listener.close()
         await self._drain()
+        if self._site:
+            self._site.close()
         self._ways.close()
         if self._trust:
             self._trust.close()
@@ -145,17 +173,21 @@ class Server:
         ]
 
     def _incoming(self) -> asyncio.Protocol:
-        return self._session(self._ways.onward(), self._pipeline)
+        return self._session(self._judged, self._ways.onward(), self._pipeline)
 
     def _outgoing(self) -> asyncio.Protocol:
         assert self._trust
-        return self._session(self._ways.outgoing(), Outgoing(self._trust))
+        return self._session(Receiver, self._ways.outgoing(), Outgoing(self._trust))
 
-    def _session(self, next_hop: NextHop, route: Route) -> asyncio.Protocol:
+    def _session(
+        self, receiver_of: Callable[..., Receiver], next_hop: NextHop, route: Route
+    ) -> asyncio.Protocol:
         if not self._seats.free():
+            if self._metrics:
+                self._metrics.count(families.REFUSED)
             log.warning("more than %d sessions: one was refused", self._settings.limits.sessions)
             return _Refusal()
-        receiver = Receiver(self._receiver_settings, next_hop, route)
+        receiver = receiver_of(self._receiver_settings, next_hop, route)
         self._sessions.add(receiver)
         self._seats.taken(self._number, len(self._sessions))
         receiver.on_end = self._ended
@@ -164,6 +196,24 @@ class Server:
     def _ended(self, receiver: Connection) -> None:
         self._sessions.discard(receiver)
         self._seats.taken(self._number, len(self._sessions))
+
+    def _metrics_site(self, counters: Counters) -> Site:
+        """What answers on ``[metrics] listen``; loaded only here, and before there are workers, who
+        thus share it."""
+        from milter.metrics.page import CONTENT_TYPE, Page
+        from milter.metrics.site import Site
+
+        return Site(Page(counters, self._state), CONTENT_TYPE)
+
+    def _state(self) -> State:
+        model = self.model().version
+        return State(
+            sessions=self._seats.in_use,
+            sessions_limit=self._settings.limits.sessions,
+            workers=self._settings.filter.workers,
+            model=model,
+            armed=self._pipeline.armed(model),
+        )
 
     async def _try_next_hop(self) -> None:
         """Say at start what else would only show with the first mail. Postfix may start later."""

@@ -8,12 +8,13 @@ after longer and longer. Workers end by themselves when the parent is gone.
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from milter.shared import shared_numbers
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,16 @@ class Seats:
 
     def __init__(self, limit: int, workers: int) -> None:
         self._limit = limit
-        self._counts = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
+        self._counts = shared_numbers(workers)
 
     def free(self) -> bool:
         """Whether one more session may begin."""
-        return sum(self._counts) < self._limit
+        return self.in_use < self._limit
+
+    @property
+    def in_use(self) -> int:
+        """How many sessions there are."""
+        return sum(self._counts)
 
     def taken(self, worker: int, sessions: int) -> None:
         """A worker tells how many sessions it has."""
@@ -58,11 +64,19 @@ class _Place:
 
 
 class Workers:
-    """``count`` processes that do ``work``; ``leave`` is called when they are told to end."""
+    """``count`` processes that do ``work``; ``leave`` is called when they are told to end, ``died``
+    when one has ended unasked."""
 
-    def __init__(self, count: int, work: Work, leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        count: int,
+        work: Work,
+        leave: Callable[[], None],
+        died: Callable[[], None] = lambda: None,
+    ) -> None:
         self._work = work
         self._leave = leave
+        self._died = died
         self._places = [_Place() for _ in range(count)]
         self._stopping = False
         self._life, self._held = os.pipe()  # closed by the system when this process ends
@@ -115,6 +129,7 @@ class Workers:
             place.wait = _FIRST
         place.due = now + place.wait
         how = f"signal {-status}" if status < 0 else f"status {status}"
+        self._died()
         log.error("worker %d has ended (%s); anew in %g s", number, how, place.wait)
         place.wait = min(place.wait * 2, _LONGEST)
 

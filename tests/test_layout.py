@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "milter.sections",
         "milter.config",
         "milter.keys",
+        "milter.complaint",
         "milter.trust",
     },
     "milter.quarantine": {
@@ -35,13 +36,28 @@ MAY_IMPORT = {
         "milter.spam",
         "milter.maildir",
         "milter.durable",
+        "milter.complaint",
         "milter.quarantine",
+    },
+    "milter.metrics": {
+        "milter.errors",
+        "milter.spam",
+        "milter.smtp",
+        "milter.shared",
+        "milter.metrics",
     },
     "milter.digest": {"milter"},
     "milter.review": {"milter"},
     "milter.commands": {"milter"},
     "milter": {"milter"},
-    "training": {"milter.errors", "milter.mail", "milter.spam", "training"},
+    "training": {
+        "milter.errors",
+        "milter.mail",
+        "milter.spam",
+        "milter.settings_file",
+        "milter.durable",
+        "training",
+    },
 }
 # The mail path must stay light, and the learner's libraries are none of its business.
 FORBIDDEN = {"sklearn", "joblib", "scipy", "training"}

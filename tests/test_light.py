@@ -1,4 +1,7 @@
-"""The filter loads numbers, not code: no learner's library is ever in its process."""
+"""The filter loads numbers, not code: no learner's library is ever in its process.
+
+Nor is what serves its metrics, unless they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness.filter import running_filter
 
-HEAVY = ("sklearn", "joblib", "scipy")
+HEAVY = ("sklearn", "joblib", "scipy", "prometheus_client", "http")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -69,6 +69,9 @@ def _add_learning(commands: _Commands) -> None:
     _add_retrain(retrain)
     retrain.set_defaults(run=do.retrain)
 
+    config = commands.add_parser("config", help="print the settings of feedback, with defaults")
+    config.set_defaults(run=do.config)
+
 
 def _add_measuring(commands: _Commands) -> None:
     """What tells how good a model is."""

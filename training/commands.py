@@ -256,15 +256,21 @@ def retrain(options: argparse.Namespace) -> int:
     return HELD_BACK if found.refusals else OK
 
 
+def config(options: argparse.Namespace) -> None:
+    from training.feedback.settings import annotated
+
+    print(annotated(), end="")
+
+
 def _write_reports(options: argparse.Namespace, found: Retrained) -> None:
     """The page beside the models, where the review page finds it, and where it was asked for."""
-    from training.durable import replace_file
+    from milter import durable
     from training.report_retrain import page
     from training.retrain import Outcome
 
     text = page(found)
     if found.outcome is not Outcome.UNCHANGED:  # what was done last is told on
-        replace_file(options.models / REPORT, text.encode(), 0o640)
+        durable.replace(options.models / REPORT, text.encode(), 0o640)
     if options.report:
         options.report.write_text(text, encoding="utf-8")
 

@@ -22,9 +22,10 @@ OURS = "coop-verdict"
 HERE = Path(__file__).resolve().parent
 PACKAGES = "rspamd redis-server spamassassin spamc spampd bogofilter"
 INSTALL = f"apt-get install --no-install-recommends {PACKAGES}"
-# All that a site has switched on: the journal is, by default. Sessions: 500 senders at once, and
-# some more, must not meet the limit in place of the filter.
+# All that a site has switched on: the journal is, by default; METRICS are, on a port of their own.
+# Sessions: 500 senders at once, and some more, must not meet the limit in place of the filter.
 SETTINGS = '[filter]\narrangement = "before-queue"\n[limits]\nsessions = 1000\n'
+METRICS = '[metrics]\nlisten = "127.0.0.1:{port}"\n'
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ class Peer(Protocol):
 
 
 class Ours:
-    """This filter: complete verdict, strict wire, log line and index."""
+    """This filter: complete verdict, strict wire, log line, index and metrics."""
 
     name = OURS
 
-    def __init__(self, settings: str = SETTINGS) -> None:
+    def __init__(self, settings: str = SETTINGS + METRICS) -> None:
         self._settings = settings
 
     def missing(self) -> str:
@@ -83,7 +84,8 @@ class Ours:
     def running(self, place: Place, next_hop: int, workers: int = 1) -> Iterator[Running]:
         options = ["--next-hop", f"127.0.0.1:{next_hop}", "--workers", str(workers)]
         folder = place.own(f"ours-{workers}")
-        with running_filter(folder, self._settings, *options, port=low_port()) as filter_:
+        settings = self._settings.replace("{port}", str(low_port()))
+        with running_filter(folder, settings, *options, port=low_port()) as filter_:
             yield Running(filter_.port, (filter_.process.pid,))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from milter.errors import SettingsError
+from training import cli
 from training.feedback.settings import FeedbackSettings, annotated, load
 
 
@@ -17,9 +18,11 @@ def test_no_file_and_an_empty_one_mean_the_defaults(tmp_path: Path) -> None:
     assert load(None) == load(path) == FeedbackSettings()
 
 
-def test_the_sample_has_the_defaults(tmp_path: Path) -> None:
+def test_the_sample_has_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["config"]) == 0
     path = tmp_path / "x.toml"
-    path.write_text(annotated(), encoding="utf-8")
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == annotated()
     assert load(path) == FeedbackSettings()
     assert all(len(line) <= 100 or line[0] != "#" for line in annotated().splitlines())
     assert set(tomllib.loads(annotated())) == {"feedback"}
