@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from milter import durable
 
 #: Octets of a key.
 SIZE = 32
@@ -27,13 +28,11 @@ def existing(path: Path) -> bytes:
 
 def make(path: Path) -> None:
     """Make a key; of two processes that make one, the first one's counts. Raises ``OSError``."""
-    file, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
+    aside = durable.aside_of(path)
     try:
-        with os.fdopen(file, "wb") as out:
-            out.write(os.urandom(SIZE))
-            out.flush()
-            os.fsync(out.fileno())
+        durable.write(aside, [os.urandom(SIZE)])
         with suppress(FileExistsError):
             path.hardlink_to(aside)  # whole, or not there
     finally:
-        Path(aside).unlink()
+        aside.unlink(missing_ok=True)
+    durable.fsync_folder(path.parent)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from milter import durable
 from milter.errors import NextHopError, StartError
 from milter.smtp import reply as r
 from milter.smtp.command import Address
@@ -42,38 +43,16 @@ def store(folder: Path, pieces: Iterable[bytes]) -> Path:
     name = unique_name()
     temporary = folder / "tmp" / name
     try:
-        write(temporary, pieces)
+        durable.write(temporary, pieces)
         return _publish(temporary, folder / "new" / name)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write(path: Path, pieces: Iterable[bytes], mode: int = 0o600, group: int = -1) -> None:
-    """Write a new file of ``pieces`` and fsync it; ``group`` is its group's id, -1 the usual one.
-
-    Raises ``OSError``; what was written by then stays for the caller to remove.
-    """
-    with path.open("xb") as file:
-        os.fchown(file.fileno(), -1, group)
-        os.fchmod(file.fileno(), mode)
-        file.writelines(pieces)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def fsync_folder(folder: Path) -> None:
-    """Put the names in ``folder`` on disk; the files themselves are fsynced on their own."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
 def _publish(temporary: Path, final: Path) -> Path:
     temporary.rename(final)
-    fsync_folder(final.parent)
+    durable.fsync_folder(final.parent)
     return final
 
 

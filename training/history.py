@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 
-from training.durable import replace_file
+from milter import durable
 
+#: A file of this name in a bundle's folder keeps the bundle there. One that a filter's settings
+#: name (``[model] version``) needs it, for whoever learns does not know these settings.
+KEPT = "keep"
 # More than anybody goes back.
 _LINES = 1000
 
@@ -59,7 +62,7 @@ def predecessor(models: Path) -> str:
 def write_trail(models: Path, lines: list[Published]) -> None:
     """Write the file anew, in one step."""
     text = "".join(f"{line.version} {line.when}".rstrip() + "\n" for line in lines[-_LINES:])
-    replace_file(models / "history", text.encode("utf-8"))
+    durable.replace(models / "history", text.encode("utf-8"), 0o644)
 
 
 def _lines(models: Path) -> list[Published]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.durable import replace_file
+from milter import durable
 
 _NAME = "retrain.json"
 
@@ -26,7 +26,8 @@ class Last:
 
 def remember(models: Path, last: Last) -> None:
     """Write it down, in one step."""
-    replace_file(models / _NAME, (json.dumps(asdict(last), indent=1) + "\n").encode())
+    text = json.dumps(asdict(last), indent=1) + "\n"
+    durable.replace(models / _NAME, text.encode(), 0o644)
 
 
 def recall(models: Path) -> Last | None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from milter.errors import BundleError
 from milter.spam.proof import open_proved
-from training.history import current, predecessor, trail
+from training.history import KEPT, current, predecessor, trail
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One bundle. ``state`` is current, previous or empty; ``fault`` says why it cannot be used.
+    """One bundle. ``state`` is current, previous, kept (``history.KEPT``) or empty; ``fault`` says
+    why it cannot be used.
 
     ``when`` it came into use last (UTC), ``mails`` it has learned from, and ``wanted``: how many
     wanted mails were called fake of how many, by models that had not seen them; empty or None
@@ -36,7 +37,8 @@ def listed(models: Path) -> list[Listed]:
     if not models.is_dir():
         raise BundleError(f"{models}: there is no such folder")
     in_use, when = current(models), {line.version: line.when for line in trail(models)}
-    states = {predecessor(models): "previous", in_use: "current"}
+    states = {path.parent.name: "kept" for path in models.glob(f"*/{KEPT}")}
+    states |= {predecessor(models): "previous", in_use: "current"}
     names = {path.name for path in models.iterdir() if path.is_dir()} | {in_use}
     return [
         _listed(models / name, states.get(name, ""), when.get(name, ""))

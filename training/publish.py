@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
+from milter import durable
 from milter.errors import BundleError
 from milter.spam import features, tokens
 from milter.spam.bundle import FORMAT, LABELS, Bundle, arrays_to_bytes, folder_of, open_bundle
 from milter.spam.proof import open_proved
 from training.data import Example, digest, newest_day
-from training.durable import ASIDE, replace_file, sync_folder, write_file
 from training.figures import figures
 from training.fit import FitSettings, Fitted
-from training.history import Published, current, predecessor, trail, write_trail
+from training.history import KEPT, Published, current, predecessor, trail, write_trail
 from training.lock import writing
 
 #: Bundles that are kept beside the current one: to go back to, and to compare with.
@@ -73,7 +73,8 @@ def publish(models: Path, version: str, keep: int = KEEP) -> None:
     """Prove a bundle and make it the current one, in one step that no reader can see half done.
 
     Of the others ``keep`` stay, the newest. The one that was current before always does: a filter
-    may be opening it, and ``rollback`` goes there. Raises ``BundleError``, ``ModelsInUse``.
+    may be opening it, and ``rollback`` goes there; and so do those that are marked (``KEPT``).
+    Raises ``BundleError``, ``ModelsInUse``.
     """
     folder = folder_of(models, version)
     _prove(folder)
@@ -89,6 +90,7 @@ def rollback(models: Path) -> str:
     if not models.is_dir():
         raise BundleError(f"{models}: there is no such folder")
     with writing(models):
+        _sweep(models)
         lines = trail(models)
         if len(lines) < 2:
             raise BundleError(
@@ -109,13 +111,16 @@ def _prove(folder: Path) -> None:
 
 def _flip(models: Path, lines: list[Published]) -> None:
     write_trail(models, lines)
-    replace_file(models / "current", f"{lines[-1].version}\n".encode())
+    durable.replace(models / "current", f"{lines[-1].version}\n".encode(), 0o644)
 
 
 def _prune(models: Path, keep: int) -> None:
-    """Remove what is older than the newest ``keep`` bundles, the current one not counted."""
+    """Remove what is older than the newest ``keep`` bundles; current and marked do not count."""
     before = predecessor(models)
-    others = [path for path in _bundles(models) if path.name not in (current(models), before)]
+    stay = (current(models), before)
+    others = [
+        path for path in _bundles(models) if path.name not in stay and not (path / KEPT).exists()
+    ]
     others.sort(key=lambda path: ((path / "bundle.json").stat().st_mtime_ns, path.name))
     spare = keep - 1 if before else keep
     for path in others[: max(len(others) - max(spare, 0), 0)]:
@@ -171,12 +176,12 @@ def _holds(bundle: Bundle, fitted: Fitted) -> bool:
 
 
 def _write_aside(models: Path, version: str, files: dict[str, bytes]) -> Path:
-    aside = models / f"{ASIDE}{version}"
+    aside = models / f"{durable.ASIDE}{version}"
     aside.mkdir()
     for name, octets in files.items():
-        write_file(aside / name, octets)
+        durable.write(aside / name, [octets], 0o644)
     aside.chmod(0o755)
-    sync_folder(aside)
+    durable.fsync_folder(aside)
     return aside
 
 
@@ -191,7 +196,7 @@ def _place(aside: Path, final: Path) -> Path:
         removed = final.rename(final.with_name(f"{_REMOVED}{final.name}"))
         aside.rename(final)
         shutil.rmtree(removed)
-    sync_folder(final.parent)
+    durable.fsync_folder(final.parent)
     return final
 
 
@@ -207,12 +212,12 @@ def _renew_manifest(aside: Path, final: Path) -> None:
     """The same model again, perhaps made with other libraries: its judgements stay untouched."""
     if (aside / "bundle.json").read_bytes() != (final / "bundle.json").read_bytes():
         raise BundleError(f"{final}: another model has this name; move it out of the way")
-    replace_file(final / "manifest.json", (aside / "manifest.json").read_bytes())
+    durable.replace(final / "manifest.json", (aside / "manifest.json").read_bytes(), 0o644)
 
 
 def _sweep(models: Path) -> None:
     """Clear away what a killed writer left; whoever holds the lock is the only one alive."""
-    for begins in (ASIDE, _REMOVED):
+    for begins in (durable.ASIDE, _REMOVED):
         for path in [*models.glob(f"{begins}*"), *models.glob(f"*/{begins}*")]:
             if path.is_dir():
                 shutil.rmtree(path)

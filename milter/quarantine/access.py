@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from milter.durable import fsync_folder
 from milter.errors import StartError
-from milter.maildir import fsync_folder
 from milter.quarantine.names import HELD
 
 

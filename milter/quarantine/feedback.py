@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from milter import durable, maildir
+from milter import durable
 from milter.mail import header
 from milter.quarantine import names
 
@@ -36,7 +36,7 @@ def file_feedback(folder: Path, recipient: str, item_id: str, label: str, conten
         if other != label:
             with suppress(FileNotFoundError):
                 (owner / other / path.name).unlink()
-                maildir.fsync_folder(owner / other)
+                durable.fsync_folder(owner / other)
     return path
 
 
@@ -47,7 +47,7 @@ def _make_folders(folder: Path) -> None:
     _make_folders(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     _hand_over(folder, folder.parent)
-    maildir.fsync_folder(folder.parent)
+    durable.fsync_folder(folder.parent)
 
 
 def _hand_over(path: Path, like: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from milter import maildir
+from milter import durable
 from milter.mail import header, text
 from milter.mail.mime import MAX_HEADER
 from milter.quarantine import names
@@ -83,7 +83,7 @@ class Batch:
             for copy in self._copies:
                 copy.temporary.rename(copy.final)
             for folder in _distinct(copy.final.parent for copy in self._copies):
-                maildir.fsync_folder(folder)
+                durable.fsync_folder(folder)
         except OSError:
             self.abandon()
             raise
@@ -155,13 +155,13 @@ class Holding:
         for copy in batch._copies:
             facts = replace(common, id=copy.id, name=copy.name, recipient=copy.recipient)
             line = facts_line(facts)
-            maildir.write(copy.record, [line])
+            durable.write(copy.record, [line])
             batch._records.append(Record(copy.record, facts, [], len(line)))
         for folder in _distinct(copy.record.parent for copy in batch._copies):
-            maildir.fsync_folder(folder)
+            durable.fsync_folder(folder)
 
     def _store(self, path: Path, pieces: Iterable[bytes]) -> None:
-        maildir.write(path, pieces, self._access.file_mode, self._access.group)
+        durable.write(path, pieces, self._access.file_mode, self._access.group)
 
     def _repeat(self, written: Path, path: Path) -> None:
         """The same mail once more: a link, which costs no space, or else a copy."""

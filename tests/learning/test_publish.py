@@ -137,6 +137,21 @@ def test_current_and_predecessor_stay_however_old_and_other_folders_too(tmp_path
     assert rollback(tmp_path) == four
 
 
+def test_a_marked_bundle_stays_until_its_mark_is_taken_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, _, three = published(tmp_path, 3)
+    (tmp_path / one / "keep").touch()
+    four = written(tmp_path, 1.9)
+    publish(tmp_path, four, keep=1)
+    assert bundles(tmp_path) == {one, three, four}
+    assert main(["list", "--models", str(tmp_path)]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if one in line and "kept" in line]
+    (tmp_path / one / "keep").unlink()
+    publish(tmp_path, four, keep=1)
+    assert bundles(tmp_path) == {three, four}
+
+
 @pytest.mark.parametrize("what", ["absurd", "damaged", "named otherwise", "missing", "no name"])
 def test_what_is_no_sound_bundle_is_not_published(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str

@@ -39,7 +39,8 @@ def agreed(candidates: Sequence[Candidate], threshold: float) -> Kept:
     others together, none of these mails is learned: somebody is mistaken, and nobody can tell who.
     Nearly the same counts as the same here; otherwise one text would be learned under two labels.
     """
-    leader = leaders({c.mail.key: c.shingles for c in candidates}, threshold)
+    by_key = {candidate.mail.key: candidate for candidate in candidates}
+    leader = leaders(by_key, lambda key: by_key[key].shingles, threshold)
     kept, fates = [], []
     for siblings in _grouped(candidates, lambda c: (leader[c.mail.key],)):
         words = {c.mail.owner: c.mail.label for c in sorted(siblings, key=_latest, reverse=True)}

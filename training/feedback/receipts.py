@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from milter import durable
 from milter.mail.identity import bare_id
-from training.durable import replace_file
 from training.feedback.files import NotRead, opened
 from training.feedback.mails import OUTCOMES, REASONS, Fate
 
@@ -57,7 +57,7 @@ def write_receipts(models: Path, fates: Sequence[Fate]) -> None:
         json.dumps(asdict(fate), ensure_ascii=True) for fate in [*_gone(models, fates), *fates]
     ]
     # Who wrote to whom, and in which folder it lies, is no matter of every user of the machine.
-    replace_file(models / NAME, "".join(f"{line}\n" for line in lines).encode(), 0o640)
+    durable.replace(models / NAME, "".join(f"{line}\n" for line in lines).encode(), 0o640)
 
 
 def _gone(models: Path, fates: Sequence[Fate]) -> list[Fate]:
