@@ -72,23 +72,28 @@ def normalised(mailbox: str) -> str | None:
 def ascii_domain(domain: str) -> str:
     """``domain`` in small ASCII letters (RFC 5890 A-labels), or an address literal.
 
-    Empty where it is neither. No letter is taken for another: ``ß`` stays one.
+    Empty where it is neither. Other scripts are read as mail programs read them (UTS 46, with
+    nothing of its transition: ``ß`` stays one).
     """
     if len(domain) > _LONGEST_DOMAIN:
         return ""
     if domain.startswith("[") and domain.endswith("]"):
         return domain.lower() if domain.isascii() else ""
-    labels = [_ascii_label(label) for label in domain.removesuffix(".").split(".")]
-    return ".".join(labels) if all(_LABEL.fullmatch(label) for label in labels) else ""
+    small = domain.lower() if domain.isascii() else _a_labels(domain)
+    labels = small.removesuffix(".").split(".")
+    return small.removesuffix(".") if all(_LABEL.fullmatch(label) for label in labels) else ""
 
 
-def _ascii_label(label: str) -> str:
-    small = unicodedata.normalize("NFC", label.lower())
-    if small.isascii():
-        return small
-    if not small.replace("-", "").isalnum():
+def _a_labels(domain: str) -> str:
+    import idna  # tables of half a megabyte, which few mails need
+
+    try:
+        mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
+        # ASCII may have what IDNA leaves out: an underscore.
+        labels = [x if x.isascii() else idna.alabel(x).decode() for x in mapped.split(".")]
+    except idna.IDNAError:
         return ""
-    return "xn--" + small.encode("punycode").decode("ascii")
+    return ".".join(labels)
 
 
 def _only_mailbox(value: bytes) -> str | None:

@@ -26,7 +26,7 @@ from milter.trust.body import body_hash
 from milter.trust.dns import DnsFault, NoSuchName, Resolver
 from milter.trust.key import MIN_BITS, Key, read_key
 from milter.trust.outcome import Dkim
-from milter.trust.signature import ED25519, Signature, is_domain, read_signature
+from milter.trust.signature import Signature, is_domain, read_signature
 
 #: Signatures that are looked at, from the top: each costs a question to DNS. Mail that passed a
 #: list and a forwarder has three.
@@ -87,9 +87,6 @@ async def _key_of(signature: Signature, resolver: Resolver) -> Key | Signed:
     fault = signature.fault(time.time())
     if fault:
         return Signed(Dkim.FAIL, signature.domain, fault)
-    if signature.tags[b"a"] == ED25519:
-        # RFC 8463 asks signers to add an RSA signature: few can check this kind.
-        return Signed(Dkim.UNKNOWN, signature.domain, "ed25519 is not supported")
     try:
         records = await resolver.txt(signature.key_name)
     except NoSuchName:
@@ -104,6 +101,8 @@ def _usable(signature: Signature, records: Sequence[bytes]) -> Key | Signed:
         key = read_key(records)
     except ValueError as error:
         return Signed(Dkim.FAIL, signature.domain, str(error))
+    if key.kind != signature.kind:  # dkimpy looks at the key alone
+        return Signed(Dkim.FAIL, signature.domain, "the key is of another type than a= says")
     if key.testing:  # RFC 6376 3.6.1: not to be treated differently from unsigned mail
         return Signed(Dkim.NONE, signature.domain, "the key is for tests")
     if key.strict and not signature.names_the_domain:

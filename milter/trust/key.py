@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dkim.crypto import UnparsableKeyError, parse_public_key
 from dkim.util import InvalidTagValueList, parse_tag_value
 
-from milter.trust.signature import Tags, octets_of
+from milter.trust.signature import ED25519, RSA, Tags, octets_of
 
 #: Bits of an RSA key: fewer are soon broken, more need not be supported (RFC 8301 section 3.2).
 MIN_BITS = 1024
@@ -18,12 +18,15 @@ MAX_BITS = 4096
 # sender's to choose, and dkimpy's arithmetic lets nothing else run until it is done.
 _MAX_OCTETS = 4096
 _MAX_EXPONENT_BITS = 64
+# Of an Ed25519 key (RFC 8032 section 5.1.5).
+_OCTETS_OF_ED25519 = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that may be used: ``record`` has nothing but its type and the key itself."""
+    """A key that may be used: ``record`` has nothing but its kind and the key itself."""
 
+    kind: bytes
     record: bytes
     testing: bool  # t=y: signatures are to count as none
     strict: bool  # t=s: i= must name the domain itself
@@ -42,8 +45,9 @@ def read_key(records: Sequence[bytes]) -> Key:
     if fault:
         raise ValueError(fault)
     flags = _listed(tags, b"t", b"")
-    key = b"".join(tags[b"p"].split())
-    return Key(b"v=DKIM1; k=rsa; p=" + key, testing=b"y" in flags, strict=b"s" in flags)
+    kind = tags.get(b"k", RSA)
+    record = b"v=DKIM1; k=" + kind + b"; p=" + b"".join(tags[b"p"].split())
+    return Key(kind, record, testing=b"y" in flags, strict=b"s" in flags)
 
 
 def _tags(record: bytes) -> Tags | None:
@@ -60,13 +64,16 @@ def _tags(record: bytes) -> Tags | None:
 def _fault(tags: Tags) -> str:
     if not tags[b"p"]:
         return "the key is revoked"
-    if tags.get(b"k", b"rsa") != b"rsa":
+    if tags.get(b"k", RSA) not in (RSA, ED25519):
         return "the key is of another type"
     if b"sha256" not in _listed(tags, b"h", b"sha256"):
         return "the key is not for sha256"
     if not {b"*", b"email"} & _listed(tags, b"s", b"*"):
         return "the key is not for mail"
-    return _fault_of_rsa(octets_of(tags[b"p"]))
+    octets = octets_of(tags[b"p"])
+    if tags.get(b"k", RSA) == RSA:
+        return _fault_of_rsa(octets)
+    return "" if len(octets) == _OCTETS_OF_ED25519 else "the key is damaged"
 
 
 def _listed(tags: Tags, tag: bytes, default: bytes) -> set[bytes]:

@@ -14,9 +14,17 @@ from dataclasses import dataclass
 
 from dkim.util import InvalidTagValueList, parse_tag_value
 
+from milter.trust.author import ascii_domain
+
 #: How far clocks may be apart, in seconds (as OpenDKIM's ClockDrift).
 CLOCK_DRIFT = 300
-ED25519 = b"ed25519-sha256"
+#: Kinds of keys, as in k=.
+RSA = b"rsa"
+ED25519 = b"ed25519"
+# What a= may be, and the kind of key that each is made with (RFC 8301, RFC 8463).
+_KINDS = {b"rsa-sha256": RSA, b"ed25519-sha256": ED25519}
+# Octets of what Ed25519 makes (RFC 8032 section 5.1.6).
+_OCTETS_OF_ED25519 = 64
 
 # Octets of a field, blanks in a row, and names in h=: dkimpy's expressions need time that grows
 # with the square of the blanks, and it looks through the whole header for each name. A signature
@@ -26,7 +34,7 @@ _TOO_BLANK = re.compile(rb"\s{65}")
 _MAX_NAMES = 128
 
 # d= and s= as they may stand in a question to DNS and in a log: letters, digits, hyphens and
-# underscores. U-labels (RFC 8616) are left out, for there is more than one way to read them.
+# underscores. U-labels are turned into A-labels before (RFC 8616 section 5).
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
@@ -49,6 +57,11 @@ class Signature:
     def key_name(self) -> str:
         """Where its key is in DNS (RFC 6376 section 3.6.2.1)."""
         return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def kind(self) -> bytes:
+        """Which kind of key it is made with; empty where a= is not known."""
+        return _kind(self.tags)
 
     @property
     def relaxed_body(self) -> bool:
@@ -103,9 +116,7 @@ def read_signature(number: int, value: bytes) -> Signature | None:
         tags = parse_tag_value(value)
     except InvalidTagValueList:
         return None
-    domain, selector = (
-        tags.get(tag, b"").decode("ascii", "replace").lower() for tag in (b"d", b"s")
-    )
+    domain, selector = (_ascii(tags.get(tag, b"")) for tag in (b"d", b"s"))
     known = is_domain(domain) and _SELECTOR.fullmatch(selector)
     return Signature(number, domain, selector, tags) if known else None
 
@@ -127,12 +138,25 @@ def _forms(tags: Tags) -> tuple[bytes, bytes]:
     return header, body or b"simple"
 
 
+def _kind(tags: Tags) -> bytes:
+    return _KINDS.get(tags.get(b"a", b""), b"")
+
+
 def _identity(tags: Tags) -> str:
     """The domain of i=, which is that of d= where there is none; empty: it has no domain."""
     identity = tags.get(b"i", b"@" + tags[b"d"])
-    return (
-        identity.rpartition(b"@")[2].decode("ascii", "replace").lower() if b"@" in identity else ""
-    )
+    return _ascii(identity.rpartition(b"@")[2]) if b"@" in identity else ""
+
+
+def _ascii(domain: bytes) -> str:
+    """A domain or a part of one in small letters, U-labels as A-labels (empty: they are none)."""
+    text = domain.decode("utf-8", "replace")
+    return text.lower() if text.isascii() else ascii_domain(text)
+
+
+def _is_cut(tags: Tags) -> bool:
+    """Whether b= cannot be of Ed25519 though a= says so; RSA's has the length of its key."""
+    return _kind(tags) == ED25519 and len(octets_of(tags[b"b"])) != _OCTETS_OF_ED25519
 
 
 _RULES: tuple[tuple[str, Callable[[Tags], bool]], ...] = (
@@ -140,11 +164,12 @@ _RULES: tuple[tuple[str, Callable[[Tags], bool]], ...] = (
     # Text could be added below what was signed (RFC 6376 section 8.2).
     ("l= leaves a part of the body unsigned", lambda tags: b"l" in tags),
     ("rsa-sha1 proves nothing", lambda tags: tags.get(b"a") == b"rsa-sha1"),  # RFC 8301 section 3.1
-    ("a= is not known", lambda tags: tags.get(b"a") not in (b"rsa-sha256", ED25519)),
+    ("a= is not known", lambda tags: tags.get(b"a") not in _KINDS),
     ("c= is not known", lambda tags: not set(_forms(tags)) <= set(_FORMS)),
     ("q= is not known", lambda tags: tags.get(b"q", b"dns/txt") != b"dns/txt"),
     ("From is not signed", lambda tags: b"from" not in _names(tags)),
     ("h= is too long", lambda tags: len(_names(tags)) > _MAX_NAMES),
     ("b= is not base64", lambda tags: not octets_of(tags.get(b"b", b""))),
+    ("b= has not the length of ed25519's", _is_cut),
     ("bh= is not base64", lambda tags: not octets_of(tags.get(b"bh", b""))),
 )

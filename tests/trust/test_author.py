@@ -148,6 +148,33 @@ def test_a_domain_is_no_other_one() -> None:
     assert not ascii_domain("exa\u202emple.org")
 
 
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),  # composed otherwise
+        ("ＢÜＣＨＥＲ．example", "xn--bcher-kva.example"),  # of full width
+        ("bücher。example", "xn--bcher-kva.example"),  # the full stop of Chinese and Japanese
+        ("STRAẞE.example", "xn--strae-oqa.example"),
+        ("_a.büro.example.", "_a.xn--bro-hoa.example"),
+        ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
+        ("xn--bcher-kva.EXAMPLE", "xn--bcher-kva.example"),
+        ("\u212ain.example", "kin.example"),  # the sign for kelvin
+        ("☃.example", ""),  # a picture: RFC 5892 has letters and digits only
+        ("ü_b.example", ""),
+        ("-ü.example", ""),
+        ("xn--ü.example", ""),
+        ("a\u200dü.example", ""),  # a joiner that joins nothing
+        ("אa.example", ""),  # written from both sides (RFC 5893)
+        ("ü..example", ""),
+        ("ü" * 64 + ".example", ""),
+        ("a\udcff.example", ""),
+        ("\ufffd.example", ""),
+    ],
+)
+def test_domains_in_other_scripts(domain: str, expected: str) -> None:
+    assert ascii_domain(domain) == expected
+
+
 # Octets that mean something in an address, and any others.
 OCTETS = st.one_of(
     st.binary(max_size=80),

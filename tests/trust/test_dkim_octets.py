@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from base64 import b64encode
 from functools import cache
 
 import pytest
@@ -94,6 +95,14 @@ def test_any_tag_more(tag: bytes, value: bytes) -> None:
 @given(st.binary())
 def test_any_key(record: bytes) -> None:
     assert outcome(good_mail(), record).outcome is not Dkim.PASS
+
+
+@given(st.binary(min_size=64, max_size=64), st.binary(min_size=32, max_size=32))
+def test_any_key_and_signature_of_ed25519(signature: bytes, key: bytes) -> None:
+    """Of the right lengths, so that PyNaCl gets to see them."""
+    mail = with_tags(tags() | {b"a": b"ed25519-sha256", b"b": b64encode(signature)})
+    found = outcome(mail, b"k=ed25519; p=" + b64encode(key))
+    assert (found.outcome, "header" in found.detail) == (Dkim.FAIL, True)
 
 
 @given(st.binary(max_size=300), st.integers(0, 160), st.integers(0, 160))

@@ -7,123 +7,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from harness.dns import NameServer, running_dns, silent_dns, txt
+from harness.dns import NameServer, silent_dns
 from mail.killers import KILLERS
-from trust.signing import MAIL, KeyPair, key_pair, sign, signed
+from trust.rig import (
+    AUTHOR,
+    BAD,
+    FAKE,
+    GENUINE,
+    GOOD,
+    NONE,
+    OWNER,
+    PITCH,
+    REPLY,
+    SERVFAIL,
+    SHORT,
+    TRUSTED,
+    UNSIGNED,
+    UNSURE,
+    Rig,
+    chaser,
+    content_of,
+    envelope,
+)
+from trust.signing import MAIL, KeyPair, sign, signed
 
 from milter.config import Settings
 from milter.errors import StartError
 from milter.sections import Filter
 from milter.sections import Trust as Wanted
-from milter.smtp.command import Address
-from milter.smtp.content import Content
 from milter.smtp.endpoint import Endpoint
-from milter.smtp.envelope import Envelope
-from milter.spam.verdict import Judgement, Reason, Score, Verdict, unscored
+from milter.spam.verdict import Judgement, Reason, Verdict
 from milter.trust import dns
 from milter.trust.dns import Resolver
 from milter.trust.memory import Memory
 from milter.trust.senders import Senders
 from milter.trust.trust import Trust, build
-
-AUTHOR = "anna@author.example"
-OWNER = "owner@example.net"
-SCORE = Score(0.98, 0.01, 0.01)
-FAKE = Judgement(Verdict.FAKE, "m", SCORE, asks=("link",), clues=[("backlink", 2.0)])
-UNSURE, NONE, GENUINE = (
-    Judgement(verdict, "m", SCORE) for verdict in (Verdict.UNSURE, Verdict.NONE, Verdict.GENUINE)
-)
-SHORT = unscored(Reason.TOO_LITTLE_TEXT, "m")
-TRUSTED = unscored(Reason.TRUSTED_SENDER, "m")
-
-GOOD, BAD, UNSIGNED, SERVFAIL = "good", "bad", "unsigned", "servfail"
-
-
-@pytest.fixture(scope="module")
-def keys() -> dict[str, KeyPair]:
-    return {"good": key_pair(1024)}
-
-
-@pytest.fixture(scope="module")
-def name_server(keys: dict[str, KeyPair]) -> Iterator[NameServer]:
-    record = f"good._domainkey TXT {txt('v=DKIM1; p=' + keys['good'].public)}"
-    with running_dns({"author.example": record, "foreign.example": record}) as server:
-        yield server
-
-
-@pytest.fixture
-def mails(keys: dict[str, KeyPair]) -> dict[str, bytes]:
-    good = signed(MAIL, (sign(),), keys)
-    return {
-        GOOD: good,
-        BAD: good.replace(b"1,200", b"9,200"),
-        UNSIGNED: MAIL,
-        # a zone that the server does not have: it refuses to answer
-        SERVFAIL: signed(MAIL, (sign(d="example"),), keys),
-        "foreign": signed(MAIL, (sign(d="foreign.example"),), keys),
-        "two authors": b"From: evil@foreign.example\r\n" + good,
-    }
-
-
-@dataclass
-class Rig:
-    """A Trust on a folder of its own, and mails for it."""
-
-    folder: Path
-    nameservers: tuple[str, ...]
-    allowed: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-    threads: bool = True
-    outgoing: bool = True
-    authserv_id: str = ""
-    trust: Trust = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.trust = Trust(
-            Senders(self.allowed, self.refused),
-            Memory(self.folder / "state"),
-            Resolver(self.nameservers, 2.0),
-            threads=self.threads,
-            outgoing=self.outgoing,
-            authserv_id=self.authserv_id,
-        )
-
-    def weigh(self, mail: bytes, judgement: Judgement, sender: str = AUTHOR) -> Judgement:
-        return asyncio.run(self.weighed(mail, judgement, sender))
-
-    async def weighed(self, mail: bytes, judgement: Judgement, sender: str) -> Judgement:
-        with closing(content_of(mail)) as content:
-            return await self.trust.weigh(mail[:MEBI], content, envelope(sender, OWNER), judgement)
-
-    def writes(self, *to: str, head: bytes = b"From: owner@example.net\r\n\r\n") -> None:
-        self.trust.wrote_to(head, envelope(OWNER, *to))
-
-
-MEBI = 1 << 20
-
-
-def content_of(octets: bytes) -> Content:
-    content = Content(MEBI)
-    content.write(octets)
-    return content
-
-
-def envelope(sender: str, *to: str) -> Envelope:
-    addresses = [Address(f"<{who}>".encode(), b"") for who in (sender, *to)]
-    return Envelope(addresses[0], addresses[1:])
-
-
-@pytest.fixture
-def rig(tmp_path: Path, name_server: NameServer):
-    """Makes one with the settings that are given."""
-    return lambda **settings: Rig(tmp_path, (name_server.address,), **settings)
-
 
 # --- lists ---------------------------------------------------------------------------------------
 
@@ -257,168 +179,6 @@ def test_results_of_our_own_host_are_believed(
     mail = RESULT + mails[BAD]  # so that our own check says something else
     believing = rig(allowed=(AUTHOR,), authserv_id=authserv_id)
     assert believing.weigh(mail, FAKE) == expected
-
-
-# --- threads -------------------------------------------------------------------------------------
-
-PITCH = MAIL.replace(b"Your order", b"A partnership for your page")
-
-
-def chaser(*fields: bytes, author: bytes = b"anna@author.example", subject: bytes = b"Hm") -> bytes:
-    own = (b"From: " + author, b"Subject: " + subject, b"Message-ID: <2@author.example>")
-    return b"".join(line + b"\r\n" for line in (*own, *fields)) + b"\r\nAny news?\r\n"
-
-
-REPLY = b"In-Reply-To: <1@author.example>"
-FOLLOW_UPS = [
-    (chaser(REPLY), SHORT, True),
-    (chaser(REPLY), NONE, True),
-    (chaser(REPLY), UNSURE, True),
-    (chaser(REPLY), GENUINE, False),
-    (chaser(REPLY), unscored(Reason.TIMEOUT, "m"), False),
-    (chaser(b"References: <0@x> <1@author.example> <9@y>"), SHORT, True),
-    (chaser(b"In-Reply-To: <7@author.example>"), SHORT, False),
-    (chaser(), SHORT, False),
-    (chaser(subject=b"Re: A partnership for your page"), SHORT, True),
-    (chaser(subject=b"A partnership for your page"), SHORT, False),
-    (chaser(REPLY, author=b"bert@author.example"), SHORT, False),
-    (chaser(author=b"b@author.example", subject=b"Re: A partnership for your page"), SHORT, False),
-    (chaser(REPLY, author=b"Anna <ANNA@author.example>"), SHORT, True),
-    (chaser(REPLY, author=b"anna@author.example, bert@author.example"), SHORT, False),
-]
-
-
-@pytest.mark.parametrize(("mail", "judgement", "expected"), FOLLOW_UPS)
-def test_a_follow_up_inherits(rig, mail: bytes, judgement: Judgement, expected: bool) -> None:
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    weighed = remembering.weigh(mail, judgement)
-    if expected:
-        assert (weighed.verdict, weighed.reason) == (Verdict.FAKE, Reason.THREAD)
-        assert weighed.score == judgement.score
-    else:
-        assert weighed == judgement
-
-
-def test_what_was_no_fake_has_no_heirs(rig) -> None:
-    remembering = rig()
-    for judgement in (NONE, GENUINE, UNSURE, SHORT):
-        remembering.trust.remember(PITCH, judgement)
-    assert remembering.weigh(chaser(REPLY), SHORT) == SHORT
-
-
-def test_a_follow_up_of_a_follow_up_inherits(rig) -> None:
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    second = remembering.weigh(chaser(REPLY), SHORT)
-    remembering.trust.remember(chaser(REPLY), second)
-    third = chaser(b"In-Reply-To: <2@author.example>").replace(b"ID: <2@", b"ID: <3@")
-    assert remembering.weigh(third, SHORT).reason is Reason.THREAD
-
-
-def test_a_thread_that_was_released_has_no_heirs(rig) -> None:
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    remembering.trust.forget(PITCH)
-    assert remembering.weigh(chaser(REPLY), SHORT) == SHORT
-    assert remembering.weigh(chaser(subject=b"Re: A partnership for your page"), SHORT) == SHORT
-
-
-def test_who_lets_a_follow_up_go_lets_its_thread_go(rig) -> None:
-    """Else all that comes next in a conversation would be held for one mail."""
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    remembering.trust.forget(chaser(REPLY))
-    assert remembering.weigh(chaser(REPLY), SHORT) == SHORT
-
-
-def test_nobody_lets_the_thread_of_another_go(rig) -> None:
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    remembering.trust.forget(chaser(REPLY, author=b"bert@author.example"))
-    assert remembering.weigh(chaser(REPLY), SHORT).reason is Reason.THREAD
-
-
-def test_a_fake_in_somebodys_name_does_not_make_their_letters_fake(rig) -> None:
-    """Anybody can write a From: who is it that answers there?"""
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    letter = Judgement(Verdict.NONE, "m", Score(0.01, 0.01, 0.98))
-    answer = chaser(subject=b"Re: A partnership for your page")
-    assert remembering.weigh(answer, letter) == letter
-    assert remembering.weigh(answer, NONE).reason is Reason.THREAD
-
-
-def test_the_owners_answer_is_not_fake(rig) -> None:
-    """It comes in again where two owners share a filter, or by a list."""
-    remembering = rig()
-    remembering.trust.remember(PITCH, FAKE)
-    answer = chaser(REPLY, author=b"owner@example.net", subject=b"Re: A partnership for your page")
-    assert remembering.weigh(answer, NONE) == NONE
-
-
-def test_threads_can_be_switched_off(rig, tmp_path: Path) -> None:
-    off = rig(threads=False, outgoing=False)
-    off.trust.remember(PITCH, FAKE)
-    assert off.weigh(chaser(REPLY), SHORT) == SHORT
-    assert not (tmp_path / "state").exists()
-
-
-# --- correspondents ------------------------------------------------------------------------------
-
-CORRESPONDENT = [
-    (GOOD, FAKE, True),
-    (UNSIGNED, FAKE, True),
-    (SERVFAIL, FAKE, True),
-    ("foreign", FAKE, True),
-    (BAD, FAKE, False),
-    ("two authors", FAKE, False),
-    (GOOD, UNSURE, False),
-    (GOOD, NONE, False),
-    (GOOD, GENUINE, False),
-    (GOOD, SHORT, False),
-]
-
-
-@pytest.mark.parametrize(("mail", "judgement", "softened"), CORRESPONDENT)
-def test_a_correspondents_fake_is_unsure(
-    rig, mails: dict[str, bytes], mail: str, judgement: Judgement, softened: bool
-) -> None:
-    knowing = rig()
-    knowing.writes("ANNA@Author.Example")
-    weighed = knowing.weigh(mails[mail], judgement)
-    if softened:
-        assert (weighed.verdict, weighed.reason) == (Verdict.UNSURE, Reason.CORRESPONDENT)
-        assert (weighed.score, weighed.clues) == (judgement.score, judgement.clues)
-    else:
-        assert weighed == judgement
-
-
-def test_a_stranger_of_the_same_domain_is_none(rig, mails: dict[str, bytes]) -> None:
-    knowing = rig()
-    knowing.writes("bert@author.example")
-    assert knowing.weigh(mails[GOOD], FAKE) == FAKE
-
-
-def test_an_out_of_office_note_makes_no_correspondent(rig, mails: dict[str, bytes]) -> None:
-    knowing = rig()
-    knowing.writes(AUTHOR, head=b"From: owner@example.net\r\nAuto-Submitted: auto-replied\r\n\r\n")
-    assert knowing.weigh(mails[GOOD], FAKE) == FAKE
-
-
-def test_a_correspondent_who_chases_up_a_fake_is_unsure(rig) -> None:
-    """The owner has answered the pitch: what comes now is a talk."""
-    knowing = rig()
-    knowing.trust.remember(PITCH, FAKE)
-    knowing.writes(AUTHOR)
-    assert knowing.weigh(chaser(REPLY), SHORT).reason is Reason.CORRESPONDENT
-
-
-def test_who_is_known_stays_known(rig, mails: dict[str, bytes]) -> None:
-    before = rig()
-    before.writes(AUTHOR)
-    before.trust.close()
-    assert rig().weigh(mails[GOOD], FAKE).reason is Reason.CORRESPONDENT
 
 
 # --- faults, and what is configured --------------------------------------------------------------
