@@ -1,11 +1,13 @@
 """What a full quarantine costs: listing, searching, opening, counting.
 
-    python tests/bench/full_quarantine.py [--mails 100000] [--folder DIR]
+    python tests/bench/full_quarantine.py [--mails 100000] [--folder DIR] [--page]
 
 Holds so many mails by the filter's own code (fsync alone is left out), for twenty recipients of
 whom one has half of all; a third of the mails were seen or flagged by a mail client. Prints how
 long it takes to make the index from the files, to bring it in line with them, and the median and
-the worst time of each thing that a page asks for. ``--folder`` keeps the mails for another time.
+the worst time of each thing that a page asks for. With ``--page`` then ``coop-verdict review`` is
+started on the mails, and the same is asked for over HTTP, logged in, up to the last octet of HTML.
+``--folder`` keeps the mails for another time.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started as a script
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from milter.quarantine import names, scan
 from milter.quarantine.store import Quarantine, Query
@@ -29,6 +34,9 @@ from milter.smtp.command import Address
 from milter.smtp.envelope import Envelope
 from milter.spam.action import header_fields
 from milter.spam.verdict import Judgement, Score, Verdict
+
+if TYPE_CHECKING:
+    from harness.review import Browser
 
 _RECIPIENTS = [f"recipient{i}@example.net" for i in range(20)]
 _ROUNDS = 21
@@ -100,9 +108,55 @@ def measure(quarantine: Quarantine) -> None:
         "deferred": quarantine.deferred,
     }
     print(f"{total} held mails, {_ROUNDS} rounds of each\n")
+    _print_times(asked)
+
+
+def _print_times(asked: Mapping[str, Callable[[], object]]) -> None:
     for name, ask in asked.items():
         times = [timed(ask) * 1000 for _ in range(_ROUNDS)]
         print(f"{name:<34} {statistics.median(times):7.1f} ms, at worst {max(times):7.1f} ms")
+
+
+def measure_page(quarantine: Quarantine, folder: Path) -> None:
+    """The same for the page as a process of its own, from the request to the whole answer."""
+    from harness import page  # what it needs, the measurements above do without
+    from harness.review import Browser
+    from httpx2 import Client
+
+    with tempfile.TemporaryDirectory(prefix="coop-page-") as name:
+        config = Path(name, "settings.toml")
+        text = page.settings_text(config.parent)
+        config.write_text(text.replace(f"{name}/quarantine", str(folder.absolute())))
+        page.add_user(config, "boss", "--admin")
+        with page.running_page(config) as running, Client(base_url=running.url) as client:
+            boss = Browser(client)
+            assert boss.log_in("boss").status == 303, running.log
+            _print_times({k: partial(_load, boss, v) for k, v in _addresses(quarantine).items()})
+
+
+def _addresses(quarantine: Quarantine) -> dict[str, Iterator[str]]:
+    """What is asked of the page, round by round."""
+    from milter.review.filters import SIZE
+
+    found = quarantine.find(Query(limit=_ROUNDS))
+    word, last = found.items[0].subject.split()[0], -(-found.total // SIZE)
+    always = {
+        "page: list, first by time": "/",
+        "page: list, last by time": f"/?page={last}",
+        "page: list, last by score": f"/?sort=score&page={last}",
+        "page: search, one word": f"/?q={word}",
+        "page: search, three words": f"/?q={word}+example+%40",
+        "page: search, nothing found": "/?q=nowhere",
+        "page: overview": "/overview",
+    }
+    asked = {name: itertools.repeat(path) for name, path in always.items()}
+    return {**asked, "page: open": itertools.cycle(f"/mail/{item.id}" for item in found.items)}
+
+
+def _load(boss: Browser, paths: Iterator[str]) -> None:
+    path = next(paths)
+    status = boss.get(path).status
+    assert status == 200, f"{path}: {status}"
 
 
 def _opening(quarantine: Quarantine, ids: list[str]) -> Callable[[], object]:
@@ -128,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Speed of a large quarantine.")
     parser.add_argument("--mails", metavar="N", type=int, default=100_000)
     parser.add_argument("--folder", metavar="DIR", type=Path)
+    parser.add_argument("--page", action="store_true", help="through the review page as well")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="coop-quarantine-") as place:
         folder = options.folder or Path(place)
@@ -141,6 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"index brought in line: {timed(quarantine.reconcile):.1f} s")
         print(f"index: {(folder / names.INDEX).stat().st_size / 1e6:.0f} MB")
         measure(quarantine)
+        if options.page:
+            measure_page(quarantine, folder)
     return 0
 
 
