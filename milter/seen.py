@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from milter import keys
+from milter.complaint import Complaint
 from milter.errors import JournalError
 from milter.mail import identity
 
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 NAME, BEFORE, KEY = "seen.jsonl", "seen.jsonl.1", "key"
 _DIGEST_SIZE = 16  # octets: two mails in 10^18 share one by chance
 _RECIPIENTS = 100  # of a mail that are kept: a line stays short
-_QUIET = 60.0  # seconds between two log lines on an index that cannot be written
+_FAILS = "the index of seen mails in %s cannot be written: %s; mail goes on without it"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -103,7 +104,7 @@ class Index:
         self._half = size // 2
         self._file = -1
         self._missing = 0
-        self._quiet_until = 0.0
+        self._complaint = Complaint(log, _FAILS, folder)
         try:
             self._open()
         except OSError as error:
@@ -203,20 +204,13 @@ class Index:
     def _miss(self, error: Exception) -> None:
         self.close()
         self._missing += 1
-        if time.monotonic() < self._quiet_until:
-            return
-        self._quiet_until = time.monotonic() + _QUIET
-        reason = error.strerror if isinstance(error, OSError) else error
-        log.error(
-            "the index of seen mails in %s cannot be written: %s; mail goes on without it",
-            self._folder,
-            reason,
-        )
+        self._complaint.tell(error)
 
     def _caught_up(self) -> None:
         if self._missing:
             log.warning("the index is written again; %d mails are missing in it", self._missing)
-            self._missing, self._quiet_until = 0, 0.0
+            self._missing = 0
+            self._complaint.over()
 
 
 def find(folder: Path, content: bytes) -> Seen | None:

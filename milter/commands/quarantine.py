@@ -77,7 +77,7 @@ def _deed(
 
 def _add_ids(parser: argparse.ArgumentParser, number: str) -> None:
     ids = parser.add_argument("ids", metavar="ID", nargs=number, help="as in the list")
-    ids.completer = _completed  # type: ignore[attr-defined]
+    ids.completer = _completed  # type: ignore[attr-defined]  # argcomplete's way to be told
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +113,7 @@ def _completed(prefix: str, parsed_args: argparse.Namespace, **_: object) -> dic
     from milter.quarantine.store import Query
     from milter.report import printable
 
+    # In the middle of a line that is being typed, there is no place for complaints.
     with suppress(CoopError, OSError):
         quarantine = _opened(parsed_args)[1]
         page = quarantine.find(Query(limit=_COMPLETED))

@@ -14,13 +14,13 @@ import fcntl
 import logging
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
+from milter.complaint import Complaint
 from milter.quarantine import names, scan, tables
 from milter.quarantine.item import State
 from milter.quarantine.query import Query, Sort
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_QUIET = 60.0  # seconds between two log lines on an index that cannot be written
+_FAILS = "the index of held mail in %s cannot be used: %s; mails are held without it"
 _PATIENCE = 5.0  # seconds for another process's transaction; on the mail path less
 _HASTE = 1.0
 
@@ -52,7 +52,7 @@ class Index:
         self._path = folder / names.INDEX
         # While it is there, the index lacks nothing. To take it away needs no room on the disk.
         self._current = folder / f"{names.INDEX}-current"
-        self._quiet_until = 0.0
+        self._complaint = Complaint(log, _FAILS, folder)
 
     def put(self, found: Iterable[Found]) -> None:
         """Take items in. Never raises.
@@ -70,6 +70,7 @@ class Index:
 
     def forget(self, items: Iterable[str]) -> None:
         """Items whose records are gone. Never raises."""
+        # What stays in the index is found missing by whoever opens it.
         with suppress(sqlite3.Error, OSError), self._connection(_HASTE) as db:
             _write(db, [], items)
 
@@ -79,7 +80,8 @@ class Index:
         assert query.sort in get_args(Sort)
         way = "ASC" if query.ascending else "DESC"
         order = f"{query.sort} {way}, n {way}"
-        part = f"SELECT n FROM items WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        # What is put into SQL as text, here and below, is ours; what is asked for is in the values.
+        part = f"SELECT n FROM items WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608 - ours
         bounds = [max(query.limit, 0), max(query.offset, 0)]
 
         def ask(db: sqlite3.Connection) -> tuple[list[Place], int]:
@@ -87,7 +89,7 @@ class Index:
                 db.execute(*tables.hits(query))
             # The whole rows of the part only: to skip the others, the narrow index is enough.
             places = _places(db, f"n IN ({part}) ORDER BY {order}", [*values, *bounds])
-            (total,) = db.execute(f"SELECT count(*) FROM items WHERE {where}", values).fetchone()  # noqa: S608
+            (total,) = db.execute(f"SELECT count(*) FROM items WHERE {where}", values).fetchone()  # noqa: S608 - ours
             return places, total
 
         return self.read(ask)
@@ -111,12 +113,12 @@ class Index:
         """Day (ISO), verdict, and how many were held then, from the day ``since`` on."""
         where, values = tables.among("recipient", recipients)
         held = f"day >= ? AND rest = 'held' AND {where}"
-        sql = f"SELECT day, verdict, count(*) FROM items WHERE {held} GROUP BY day, verdict"  # noqa: S608
+        sql = f"SELECT day, verdict, count(*) FROM items WHERE {held} GROUP BY day, verdict"  # noqa: S608 - ours
         return self.read(lambda db: db.execute(sql, [since, *values]).fetchall())
 
     def reconcile(self) -> None:
         """Make the index say what the files say."""
-        with suppress(OSError):
+        with suppress(OSError):  # without it, the index is brought in line once more than needed
             self._current.touch(0o600)  # before looking: what is missed from now on counts
         try:
             with self._connection(_PATIENCE) as db:
@@ -139,7 +141,7 @@ class Index:
         try:
             return self._asked(ask)
         except (sqlite3.Error, OSError) as error:
-            self._complain(error)
+            self._complaint.tell(error)
         with closing(sqlite3.connect(":memory:")) as db:
             self._fill(db)
             return ask(db)
@@ -186,7 +188,7 @@ class Index:
             with closing(_connected(self._path, _PATIENCE)) as db:
                 sound: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 return _usable(db) and sound == "ok"
-        except sqlite3.Error:
+        except sqlite3.Error:  # of whatever kind: it is made anew
             return False
 
     def _fill(self, db: sqlite3.Connection) -> None:
@@ -211,19 +213,9 @@ class Index:
 
     def _miss(self, error: Exception) -> None:
         """Let everybody know that the index lacks something."""
-        with suppress(OSError):
+        with suppress(OSError):  # a disk that takes nothing: the complaint below is what is left
             self._current.unlink(missing_ok=True)
-        self._complain(error)
-
-    def _complain(self, error: Exception) -> None:
-        if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + _QUIET
-            reason = error.strerror if isinstance(error, OSError) else error
-            log.error(
-                "the index of held mail in %s cannot be used: %s; mails are held without it",
-                self._folder,
-                reason,
-            )
+        self._complaint.tell(error)
 
 
 @contextmanager
@@ -270,7 +262,7 @@ def _is_broken(error: Exception) -> bool:
 
 
 def _places(db: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Place]:
-    rows = db.execute(f"SELECT folder, id, file FROM items WHERE {where}", values)  # noqa: S608
+    rows = db.execute(f"SELECT folder, id, file FROM items WHERE {where}", values)  # noqa: S608 - ours
     return [Place(*row) for row in rows]
 
 

@@ -42,20 +42,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What was known when the mail was held: for people, and its envelope in its own octets.
+class _Told:
+    """What is told of a mail and its verdict.
 
-    ``name``: the file's, without flags; ``state``: held or deferred; ``octets``: as it is stored,
-    with our fields; ``mail_id``: ties it to the log; ``attributes``: XFORWARD's.
+    ``time``: Unix time of its arrival; ``score``: the probability of fake, None where it was not
+    judged; ``author``: From as text; ``octets``: as it is stored, with our fields; ``mail_id``:
+    ties it to the log. All texts but the closed lists come from the mail: from anybody.
     """
 
     id: str
-    name: str
     time: float
     state: State
-    sender: Address
-    recipient: Address
-    attributes: Mapping[bytes, bytes]
     client: str
     mail_id: str
     verdict: str
@@ -71,34 +68,29 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Facts(_Told):
+    """What was known when the mail was held: for people, and its envelope in its own octets.
+
+    ``name``: the file's, without flags; ``state``: held or deferred; ``attributes``: XFORWARD's.
+    """
+
+    name: str
+    sender: Address
+    recipient: Address
+    attributes: Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Item(_Told):
     """One mail held for one recipient, as lists and pages show it.
 
     ``recipient`` and ``sender`` are mailboxes as people compare them (``Address.mailbox``, the
-    sender empty for a bounce); ``time``: Unix time of its arrival; ``score``: the probability of
-    fake, None where it was not judged; ``author``: From as text. ``changed``, ``by`` and
-    ``reply`` tell of the last event, ``reply`` why the last release came to nothing.
-
-    All texts but the closed lists come from the mail: from anybody.
+    sender empty for a bounce). ``changed``, ``by`` and ``reply`` tell of the last event, ``reply``
+    why the last release came to nothing.
     """
 
-    id: str
     recipient: str
     sender: str
-    time: float
-    state: State
-    verdict: str
-    score: float | None
-    reason: str
-    asks: tuple[str, ...]
-    offers: tuple[str, ...]
-    clues: tuple[tuple[str, float], ...]
-    model: str
-    subject: str
-    author: str
-    octets: int
-    client: str
-    mail_id: str
     changed: float
     by: str = ""
     reply: str = ""

@@ -114,7 +114,7 @@ def _same(known: Known | None, size: int, mail: Path | None) -> bool:
 def _finished(one: Found) -> Found:
     if one.mail is None or one.record.state(there=True) in OPEN:
         return one
-    with suppress(OSError):
+    with suppress(OSError):  # tried again whenever the folder is looked through
         one.mail.unlink(missing_ok=True)
     return Found(one.record, None)
 

@@ -41,7 +41,7 @@ _COLUMNS = (
 #: Takes an item in, new or changed (``row``). Records only grow: of two processes that write at
 #: once, the one that has read more is right.
 PUT = (
-    f"INSERT INTO items ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608
+    f"INSERT INTO items ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - names of ours
     "ON CONFLICT (id) DO UPDATE SET file = excluded.file, state = excluded.state, "
     "rest = excluded.rest, ended = excluded.ended, size = excluded.size "
     "WHERE excluded.size >= size"
@@ -71,7 +71,7 @@ def hits(query: Query) -> tuple[str, list[str]]:
     """Makes the table of what has the words of ``query``, which is asked twice; and its values."""
     words = query.words.casefold().encode("utf-8", "replace").decode("utf-8").split()
     each = " AND ".join(["instr(words, ?)"] * len(words)) or "1"
-    return f"CREATE TEMP TABLE hits AS SELECT n FROM texts WHERE {each}", words  # noqa: S608
+    return f"CREATE TEMP TABLE hits AS SELECT n FROM texts WHERE {each}", words  # noqa: S608 - nothing but question marks
 
 
 def where(query: Query) -> tuple[str, list[object]]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from milter import keys
+from milter.complaint import Complaint
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,6 @@ FAKE_BY_ID, FAKE_BY_TOPIC = 60 * _DAY, 30 * _DAY
 _MOST = 200_000  # correspondents, and marks of fakes; 60 octets each
 _DIGEST_SIZE = 16  # octets: two addresses in 10^18 share one by chance
 _PATIENCE = 0.2  # seconds that a writer waits for another one; mails wait meanwhile
-_QUIET = 60.0  # seconds between two log lines on a database that cannot be used
 _TRIM_EVERY = 100  # writes of a process between two looks at the size
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LAYOUT = """
@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS fakes (
 CREATE INDEX IF NOT EXISTS correspondents_last ON correspondents (last);
 CREATE INDEX IF NOT EXISTS fakes_time ON fakes (time);
 """
+_FAILS = "what is known of senders cannot be kept in %s: %s; mail goes on without it"
 _SET_ASIDE = "%s was damaged and is now %s; whom one knows is learned anew"
 
 _T = TypeVar("_T")
@@ -67,7 +68,7 @@ class Memory:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._writes = 0
-        self._quiet_until = 0.0
+        self._complaint = Complaint(log, _FAILS, folder)
 
     def knows(self, mailbox: str) -> bool:
         """Whether somebody here has written to ``mailbox``."""
@@ -157,7 +158,7 @@ class Memory:
             except (sqlite3.Error, OSError, ValueError) as error:
                 if not self._opened or not self._opened.ready:
                     self._drop()  # else it still answers, as on a full disk
-                self._complain(error)
+                self._complaint.tell(error)
         return otherwise
 
     def _attempt(self, work: Callable[[_Opened], _T]) -> _T:
@@ -196,17 +197,6 @@ class Memory:
         opened, self._opened = self._opened, None
         if opened:
             opened.close()
-
-    def _complain(self, error: Exception) -> None:
-        if time.monotonic() < self._quiet_until:
-            return
-        self._quiet_until = time.monotonic() + _QUIET
-        reason = error.strerror if isinstance(error, OSError) else error
-        log.error(
-            "what is known of senders cannot be kept in %s: %s; mail goes on without it",
-            self._folder,
-            reason,
-        )
 
 
 class _Opened:
@@ -263,7 +253,7 @@ class _Opened:
     def fakes(self, marks: Sequence[bytes], author: bytes) -> list[tuple[bytes, int]]:
         """Those of ``marks`` that ``author`` left, and when. One question for all of them."""
         places = ", ".join("?" * len(marks))
-        query = f"SELECT mark, time FROM fakes WHERE mark IN ({places}) AND author = ?"  # noqa: S608
+        query = f"SELECT mark, time FROM fakes WHERE mark IN ({places}) AND author = ?"  # noqa: S608 - question marks
         return self._connection.execute(query, (*marks, author)).fetchall()
 
     def write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -273,7 +263,7 @@ class _Opened:
 
     def close(self) -> None:
         """Never raises."""
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error):  # what was to be kept is committed by now
             self._connection.close()
 
 

@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 from milter.spam import features, tokens
 from training.data import Example, hard_cases, hard_share, read_corpus
 from training.learner import ThemedRegression
+from training.spool import Rows
 from training.vectorize import Views, read_views
 
 CORPUS = Path(__file__).resolve().parents[2] / "training" / "corpus"
@@ -137,7 +138,7 @@ def _unseen(
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     for seen, test in folds.split(labels, labels, apart):
         learner = ThemedRegression(choice.strength, choice.themes)
-        learner.fit(whole[seen], labels[seen], themes[seen])
+        learner.fit(Rows([(whole, seen)]), labels[seen], themes[seen])
         tested = views.of(test)
         logits[test] = tested.worst(learner.decision_function(tested.matrix))
     return logits

@@ -13,14 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started as a script
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mail.killers import KILLERS
+
+from milter.review.marks import Reading, marked
+from milter.spam.bundle import Bundle, open_models
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-# After sys.path: this is started as a script.
-from mail.killers import KILLERS  # noqa: E402
-
-from milter.review.marks import Reading, marked  # noqa: E402
-from milter.spam.bundle import Bundle, open_models  # noqa: E402
 
 
 def timed(content: bytes, model: Bundle) -> tuple[float, Reading]:

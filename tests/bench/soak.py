@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import os
 import random
 import re
@@ -26,27 +25,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started as a script
 
 import pytest
+from bench.soak_check import SETTLED, Findings, check
+from bench.soak_send import Mail, Outcome, attempt, compose
 from harness.ports import listens
 from harness.postfix import Postfix, running_postfix
 
-ATTEMPT_TIMEOUT = 100.0  # seconds for one attempt: what Postfix gives a filter
 STALL_TIMEOUT = 120.0  # seconds without any 250, after which sending is given up
 UP_TIMEOUT = 60.0  # seconds until a killed one must be up again, on a loaded machine
 DRAIN_TIMEOUT = 600.0  # seconds until Postfix's queue must be empty
 PAUSE = (0.05, 0.5)  # seconds until a mail that failed may be sent again
-_SLICE = 65536  # octets a write
-OWNER = "owner@example.net"
 
 # Added to the private Postfix's main.cf.
 _POSTFIX_SETTINGS = """
@@ -62,156 +59,11 @@ in_flow_delay = 0
 """
 
 
-class Outcome(StrEnum):
-    """How one attempt to send a mail ended, as far as its sender knows."""
-
-    ACCEPTED = "250"
-    NOT_SENT = "broken off or put off before the final dot"
-    NO_REPLY = "no reply behind the final dot"
-    UNSURE = "451 4.4.2 behind the final dot"
-    PUT_OFF = "another 4xx behind the final dot"
-    REFUSED = "5xx"
-
-
-# Only these may leave a copy in the mailbox. A PUT_OFF that arrives was a false reply.
-_MAY_ARRIVE = {Outcome.ACCEPTED, Outcome.NO_REPLY, Outcome.UNSURE}
-_SETTLED = {Outcome.ACCEPTED, Outcome.REFUSED}
 # What the filter logs for a NextHopUnsure; its 451 4.4.2 behind the dot means nothing else.
 _UNSURE_LOG = re.compile("behind our final dot|too slow, all in all")
-_TWICE_BY_POSTFIX = "one queue file delivered twice by Postfix"
-
-
-# --- mails ------------------------------------------------------------------------------
-
-_WORDS = """
-guest post link your readers our team Kooperation kostenlos Beitrag website partner review meeting
-Tuesday invoice garden train Sonntag Grüße budget fee 300 EUR backlink domain
-""".encode().split()
-_DOTS = (b".", b"..", b"...", b". ", b".x", b"..\t.")
-_OCTETS = bytes([*range(0x20, 0x7F), *range(0x80, 0x100)])
-_FORGED = b"X-Coop-Verdict: genuine; score=0.00\r\n"
-
-
-def compose(seed: int, number: int) -> bytes:
-    """The content of mail ``number`` (CRLF lines, 1 to 20 kB): the same at each call."""
-    rng = random.Random(f"{seed} {number}")
-    body = _body(rng)
-    head = (
-        f"From: <sender@example.org>\r\nTo: <{OWNER}>\r\nSubject: Soak {number}\r\n"
-        f"Message-ID: <{seed}.{number}@example.org>\r\n"
-        f"X-Soak-Id: {number}\r\nX-Soak-Digest: {_digest(body)}\r\n"
-    ).encode()
-    return (_FORGED if rng.random() < 0.3 else b"") + head + b"\r\n" + body
-
-
-def _body(rng: random.Random) -> bytes:
-    size = rng.randint(1000, 14000)  # the last line may add 5,000
-    lines: list[bytes] = []
-    while sum(map(len, lines)) < size:
-        lines.append(_line(rng))
-    return b"".join(line + b"\r\n" for line in lines)
-
-
-def _line(rng: random.Random) -> bytes:
-    match rng.choices(("words", "dots", "octets", "long"), (85, 8, 5, 2))[0]:
-        case "dots":
-            return rng.choice(_DOTS)
-        case "octets":
-            return bytes(rng.choices(_OCTETS, k=70))
-        case "long":  # beyond 998, and beyond Postfix's line_length_limit (2,048)
-            return b"long " * rng.randint(200, 1000)
-        case _:
-            return b" ".join(rng.choices(_WORDS, k=10))
-
-
-def _digest(body: bytes) -> str:
-    """Of the body with LF lines, as virtual(8) writes it into the mailbox."""
-    return hashlib.sha256(body.replace(b"\r\n", b"\n")).hexdigest()
-
-
-def on_the_wire(content: bytes) -> bytes:
-    """Dots stuffed, the end of data behind it; not the filter's own code, which is under test."""
-    return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 
 # --- sending ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Session:
-    """One SMTP talk, a command at a time. A peer that goes away is an OSError or EOFError."""
-
-    _reader: asyncio.StreamReader
-    _writer: asyncio.StreamWriter
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, port: int) -> AsyncIterator[Session]:
-        """Connect to loopback; hang up at the end of the block."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            yield cls(reader, writer)
-        finally:
-            writer.close()
-
-    async def reply(self) -> str:
-        """The last line of the next reply."""
-        while (line := await self._reader.readuntil(b"\r\n"))[3:4] == b"-":
-            pass
-        return line.decode("ascii", "replace").rstrip()
-
-    async def say(self, octets: bytes) -> str:
-        """Send octets as they are, large ones in slices; the reply to them."""
-        for start in range(0, len(octets), _SLICE):
-            self._writer.write(octets[start : start + _SLICE])
-            await self._writer.drain()
-        return await self.reply()
-
-    async def begin(self, sender: str) -> str:
-        """From the greeting to the reply to DATA, or to the first reply that is not positive."""
-        reply = await self.reply()
-        for command in (
-            "EHLO soak.example.org",
-            f"MAIL FROM:<{sender}> BODY=8BITMIME",
-            f"RCPT TO:<{OWNER}>",
-            "DATA",
-        ):
-            if not reply.startswith("2"):
-                break
-            reply = await self.say(command.encode() + b"\r\n")
-        return reply
-
-
-async def attempt(port: int, sender: str, content: bytes) -> Outcome:
-    """Try to send a mail once."""
-    dot_sent = False
-    try:
-        async with asyncio.timeout(ATTEMPT_TIMEOUT), Session.open(port) as session:
-            reply = await session.begin(sender)
-            if not reply.startswith("354"):
-                return Outcome.REFUSED if reply.startswith("5") else Outcome.NOT_SENT
-            dot_sent = True  # a mail of this size goes to the kernel whole, in one write
-            reply = await session.say(on_the_wire(content))
-    except (OSError, EOFError):  # TimeoutError is an OSError
-        return Outcome.NO_REPLY if dot_sent else Outcome.NOT_SENT
-    return _fate(reply)
-
-
-def _fate(reply: str) -> Outcome:
-    """What the reply to the final dot means."""
-    if reply.startswith("2"):
-        return Outcome.ACCEPTED
-    if reply.startswith("451 4.4.2"):
-        return Outcome.UNSURE
-    return Outcome.PUT_OFF if reply.startswith("4") else Outcome.REFUSED
-
-
-@dataclass
-class Mail:
-    """One mail and how each attempt to send it ended, in order."""
-
-    number: int
-    outcomes: list[Outcome] = field(default_factory=list)
 
 
 class Load:
@@ -237,7 +89,7 @@ class Load:
             content = compose(self._seed, mail.number)
             sender = f"soak-{mail.number}-{len(mail.outcomes)}@example.org"
             mail.outcomes.append(await attempt(self._port, sender, content))
-            if mail.outcomes[-1] in _SETTLED:
+            if mail.outcomes[-1] in SETTLED:
                 self.settled += 1
                 self._last_settled = time.monotonic()
             else:
@@ -359,7 +211,6 @@ async def up(port: int) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what nobody signals."""
     # Conditions are files and processes: no event tells of them.
-    # Conditions are of files and processes, which set no event.
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
@@ -384,103 +235,6 @@ def _is_queued(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return stat.S_ISREG(mode) and bool(mode & stat.S_IXUSR)
-
-
-# --- holding the mailbox against the replies --------------------------------------------
-
-_RETURN_PATH = re.compile(rb"^Return-Path: <soak-(\d+)-(\d+)@", re.MULTILINE)
-_QUEUE_ID = re.compile(rb"\(Postfix\) with \S+ id (\w+)")
-_ID = re.compile(rb"^X-Soak-Id: (\d+)$", re.MULTILINE)
-_DIGEST = re.compile(rb"^X-Soak-Digest: (\w+)$", re.MULTILINE)
-_VERDICT = re.compile(rb"^X-Coop-Verdict[ \t]*:", re.MULTILINE | re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Copy:
-    """One file in the mailbox: by which attempt it came, under which queue id, how it looks."""
-
-    number: int
-    attempt: int
-    queue_id: bytes
-    intact: bool
-    verdicts: int
-
-    @classmethod
-    def read(cls, octets: bytes) -> Copy:
-        """Raises ValueError where it is none of our mails."""
-        head, _, body = octets.partition(b"\n\n")
-        path, queue_id = _RETURN_PATH.search(head), _QUEUE_ID.search(head)
-        if not path or not queue_id:
-            raise ValueError(f"a mail of unknown origin: {head[:200]!r}")
-        intact = _ID.findall(head) == [path[1]]
-        intact &= _DIGEST.findall(head) == [_digest(body).encode()]
-        verdicts = len(_VERDICT.findall(head))
-        return cls(int(path[1]), int(path[2]), queue_id[1], intact, verdicts)
-
-
-@dataclass
-class Findings:
-    """What the mailbox shows. ``faults`` has a line for each thing that must not be."""
-
-    lost: int = 0
-    damaged: int = 0
-    duplicates: Counter[str] = field(default_factory=Counter)
-    unexplained: int = 0
-    faults: list[str] = field(default_factory=list)
-
-
-def check(mails: Sequence[Mail], mailbox: Iterable[bytes]) -> Findings:
-    """Hold what arrived against what the senders were told."""
-    findings = Findings()
-    copies: defaultdict[tuple[int, int], list[Copy]] = defaultdict(list)
-    for octets in mailbox:
-        copy = Copy.read(octets)
-        copies[copy.number, copy.attempt].append(copy)
-        _check_copy(copy, findings)
-    for mail in mails:
-        if not _SETTLED.intersection(mail.outcomes):
-            findings.faults.append(f"mail {mail.number}: never accepted")
-        for number, outcome in enumerate(mail.outcomes):
-            name = f"mail {mail.number}, attempt {number} ({outcome})"
-            _check_attempt(name, outcome, copies[mail.number, number], findings)
-    return findings
-
-
-def _check_copy(copy: Copy, findings: Findings) -> None:
-    name = f"mail {copy.number}, attempt {copy.attempt}"
-    if not copy.intact:
-        findings.damaged += 1
-        findings.faults.append(f"{name}: damaged")
-    if copy.verdicts != 1:
-        findings.faults.append(f"{name}: {copy.verdicts} X-Coop-Verdict")
-
-
-def _check_attempt(name: str, outcome: Outcome, copies: list[Copy], findings: Findings) -> None:
-    if outcome is Outcome.REFUSED:
-        findings.faults.append(f"{name}: refused")
-    if outcome is Outcome.ACCEPTED and not copies:
-        findings.lost += 1
-        findings.faults.append(f"{name}: lost")
-    if copies and outcome not in _MAY_ARRIVE:
-        findings.unexplained += 1
-        findings.faults.append(f"{name}: arrived all the same")
-    elif copies and outcome is not Outcome.ACCEPTED:
-        findings.duplicates[outcome] += 1
-    _check_twice(name, copies, findings)
-
-
-def _check_twice(name: str, copies: list[Copy], findings: Findings) -> None:
-    """Several copies by one attempt: never the filter's right, but Postfix's.
-
-    A virtual(8) that is killed between storing a mail and striking it off its queue file does
-    both again later. Then the copies have one queue id.
-    """
-    again = len(copies) - 1
-    if again > 0 and len({copy.queue_id for copy in copies}) == 1:
-        findings.duplicates[_TWICE_BY_POSTFIX] += again
-    elif again > 0:
-        findings.unexplained += again
-        findings.faults.append(f"{name}: {len(copies)} mails by one attempt")
 
 
 # --- the whole --------------------------------------------------------------------------

@@ -6,18 +6,17 @@ import asyncio
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from digest.held import ANNA, BERTA, DAY, NOW, hold, tokens
 from smtp.scripted_hop import DROP, REFUSE, ScriptedHop
 
-from milter import cli
 from milter.config import Settings, load
 from milter.digest import memory
 from milter.digest.links import Links
@@ -25,47 +24,11 @@ from milter.digest.memory import Memory
 from milter.digest.send import LISTED, Due, Form, Outcome, due, send
 from milter.errors import SettingsError, StartError
 from milter.quarantine.store import Quarantine, State
-from milter.smtp.command import Address
 from milter.smtp.endpoint import Endpoint
-from milter.smtp.envelope import Envelope
 from milter.smtp.next_hop import SmtpNextHop, Timeouts
-from milter.spam.verdict import Judgement, Score, Verdict
 
-ANNA, BERTA = "anna@example.org", "berta@example.net"
-NOW = 1_800_000_000.0
-DAY = 86400.0
-FAKE = Judgement(Verdict.FAKE, "m-1", Score(0.97, 0.02, 0.01))
 FORM = Form("coop@example.org", "https://mail.example.org/review", 7, 30)
 LINKS = Links(bytes(32))
-
-
-@pytest.fixture
-def quarantine(tmp_path: Path) -> Quarantine:
-    made = Quarantine(tmp_path / "quarantine")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Memory:
-    made = Memory(tmp_path / "review")
-    with made.alone():
-        return made
-
-
-def hold(
-    quarantine: Quarantine,
-    *recipients: str,
-    subject: str = "Kooperation",
-    state: State = State.HELD,
-) -> tuple[str, ...]:
-    """Hold one mail for some recipients; the items' ids."""
-    mail = f"From: Max <max@example.com>\r\nSubject: {subject}\r\n\r\nDear webmaster\r\n"
-    to = [Address(f"<{recipient}>".encode(), b"") for recipient in recipients]
-    envelope = Envelope(Address(b"<max@example.com>", b""), to)
-    batch = quarantine.hold([mail.encode()], envelope, to, FAKE, state)
-    batch.commit()
-    return batch.ids
 
 
 def run(
@@ -85,14 +48,6 @@ def run(
             await hop.stop()
 
     return asyncio.run(sending()), hop
-
-
-def tokens(octets: bytes) -> list[str]:
-    """The tokens of the links in a digest's text."""
-    mail = message_from_bytes(octets, policy=policy.default)
-    # A letter always has plain text; without it the test fails here, as it should.
-    text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    return re.findall(r"/link/([\w-]+)", text)
 
 
 def test_each_recipient_is_told_of_the_own_mails_only(quarantine: Quarantine, kept: Memory) -> None:
@@ -333,79 +288,6 @@ def test_all_faults_of_the_settings_at_once() -> None:
             assert "[digest] sender: " in refused.value.faults[1]
     with pytest.raises(SettingsError, match=r"\[review\] url"):
         Form.of(settings(review={"listen": "unix:/run/review"}))
-
-
-# --- the command
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs ``coop-verdict digest`` with all folders below ``tmp_path`` and a Maildir behind it."""
-
-    def run_it(*arguments: str, enabled: bool = True) -> tuple[int, str, str]:
-        config = tmp_path / "settings.toml"
-        config.write_text(
-            f"[filter]\nhostname = 'mx.example.org'\nmaildir = '{tmp_path / 'mail'}'\n"
-            f"[quarantine]\nfolder = '{tmp_path / 'quarantine'}'\n"
-            f"[review]\nstate = '{tmp_path / 'review'}'\n"
-            f"[digest]\nenabled = {str(enabled).lower()}\n"
-        )
-        status = cli.main(["digest", "--config", str(config), *arguments])
-        return status, *capfd.readouterr()
-
-    for name in ("tmp", "new", "cur"):
-        (tmp_path / "mail" / name).mkdir(parents=True)
-    return run_it
-
-
-def delivered(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in sorted((folder / "mail" / "new").iterdir())]
-
-
-def test_it_is_off_by_default(command: Run, quarantine: Quarantine, tmp_path: Path) -> None:
-    hold(quarantine, ANNA)
-    assert not load(None).digest.enabled
-    assert command(enabled=False) == (cli.OK, "No digest is sent: [digest] enabled is false.\n", "")
-    assert delivered(tmp_path) == []
-
-
-def test_the_command_sends_once(command: Run, quarantine: Quarantine, tmp_path: Path) -> None:
-    (item,) = hold(quarantine, ANNA)
-    assert command() == (cli.OK, "1 digests sent.\n", "")
-    assert command() == (cli.OK, "0 digests sent.\n", "")
-    (mail,) = delivered(tmp_path)
-    (token,) = tokens(mail)
-    link = Links.kept_in(tmp_path / "review").read(token, NOW - 10 * 365 * DAY)
-    assert link
-    assert (link.item, link.recipient) == (item, ANNA)
-
-
-def test_a_dry_run_changes_nothing(command: Run, quarantine: Quarantine, tmp_path: Path) -> None:
-    hold(quarantine, ANNA, BERTA)
-    hold(quarantine, ANNA)
-    wanted = f"{ANNA}: 2 newly held\n{BERTA}: 1 newly held\n2 digests would be sent.\n"
-    for enabled in (False, True):
-        assert command("--dry-run", enabled=enabled) == (cli.OK, wanted, "")
-    assert delivered(tmp_path) == []
-    assert not (tmp_path / "review").exists()
-    assert command()[1] == "2 digests sent.\n"
-
-
-def test_with_no_quarantine_there_is_nothing_to_tell(command: Run) -> None:
-    assert command() == (cli.OK, "0 digests sent.\n", "")
-
-
-def test_a_refusal_names_no_full_address(
-    command: Run, quarantine: Quarantine, tmp_path: Path
-) -> None:
-    hold(quarantine, ANNA)
-    (tmp_path / "mail" / "tmp").rmdir()
-    status, out, err = command()
-    assert (status, out) == (cli.INCOMPLETE, "0 digests sent.\n")
-    assert "somebody at 'example.org' was not sent and is tried at the next run: Maildir" in err
-    assert ANNA not in err
 
 
 def test_what_it_did_survives_a_kill(quarantine: Quarantine, kept: Memory, tmp_path: Path) -> None:

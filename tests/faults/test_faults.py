@@ -22,7 +22,8 @@ from typing import Any
 
 import pytest
 from faults import runbook
-from harness.filter import RunningFilter, running_filter
+from faults.talk import from_there, said, send, up_to
+from harness.filter import running_filter
 from harness.ports import free_port, listens, wait_until
 from smtp import rig
 from smtp.scripted_hop import ScriptedHop
@@ -231,25 +232,6 @@ def test_process(fault: Fault, tmp_path: Path) -> None:
     }[fault["process"]](fault, tmp_path)
 
 
-def send(running: RunningFilter) -> tuple[int, bytes]:
-    """Send a mail; the last reply."""
-    with smtplib.SMTP("127.0.0.1", running.port, timeout=30) as client:
-        to_data(client)
-        client.send(FAKE + b".\r\n")
-        return client.getreply()
-
-
-def to_data(client: smtplib.SMTP) -> None:
-    client.ehlo("c")
-    client.docmd("MAIL FROM:<a@here.example>")
-    client.docmd("RCPT TO:<b@there.example>")
-    assert client.docmd("DATA")[0] == 354
-
-
-def said(reply: tuple[int, bytes]) -> str:
-    return f"{reply[0]} {reply[1].decode()}"
-
-
 def maildir_full(fault: Fault, folder: Path) -> None:
     """Taking the folder away is as good as a full disk: the mail cannot be written."""
     with running_filter(folder) as running:
@@ -322,31 +304,6 @@ def sigterm_between(fault: Fault, folder: Path) -> None:
         assert said(client.getreply()).startswith(fault["reply"])
         client.close()
         wait_until(lambda: fault["log"] in running.log, fault["log"])
-
-
-def up_to(client: smtplib.SMTP, stage: str) -> None:
-    """Go on with the session as far as ``stage``."""
-    steps = [
-        ("ehlo", lambda: client.ehlo("c")),
-        ("mail", lambda: client.docmd("MAIL FROM:<a@here.example>")),
-        ("rcpt", lambda: client.docmd("RCPT TO:<b@there.example>")),
-        ("data", lambda: client.docmd("DATA")),
-        ("content", lambda: client.send(FAKE[:40])),
-    ]
-    for name, step in steps:
-        step()
-        if name == stage:
-            return
-
-
-def from_there(client: smtplib.SMTP, stage: str) -> tuple[int, bytes]:
-    """The rest of the session behind ``stage``; the reply to the final dot."""
-    if stage == "mail":
-        client.docmd("RCPT TO:<b@there.example>")
-    if stage in ("mail", "rcpt"):
-        client.docmd("DATA")
-    client.send((FAKE[40:] if stage == "content" else FAKE) + b".\r\n")
-    return client.getreply()
 
 
 def sigterm_within(fault: Fault, folder: Path) -> None:

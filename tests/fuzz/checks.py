@@ -23,218 +23,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from fuzz.wire_checks import lines_of, wire
 
 from milter.mail import header as h
 from milter.mail import mime
 from milter.mail.folder import as_content
 from milter.mail.text import MAX_TEXT, read_text
-from milter.smtp import xforward
-from milter.smtp.command import Address, Command
-from milter.smtp.data import DataDecoder, DataEncoder, encode
-from milter.smtp.reply import MAX_REPLY_LINE, MAX_REPLY_LINES, Reply, ReplyReader
 from milter.spam.features import SIZE, views
 from milter.spam.tokens import MAX_WORDS, Tokens, tokenize
 
-END = b"\r\n.\r\n"
+_HERE = Path(__file__).parent
 # Seconds of CPU that text may take, whatever it is: the filter's own deadline is of this order.
 CPU = 1.0
 _SUBJECT = 2000  # octets of a subject that are read, so characters that can come of it
-
-
-def splits(octets: bytes) -> Iterator[list[bytes]]:
-    """``octets`` in pieces: one at a time, and in ways that hang on the octets alone."""
-    if len(octets) <= 250:
-        yield [octets[at : at + 1] for at in range(len(octets))]
-    dice = random.Random(zlib.crc32(octets))
-    for most in (2, 4, 16):
-        places = sorted(dice.randint(0, len(octets)) for _ in range(dice.randint(1, most)))
-        yield [octets[a:b] for a, b in itertools.pairwise([0, *places, len(octets)])]
-    # The dangerous places: within and around each line end.
-    ends = [match.start() for match in itertools.islice(re.finditer(rb"[\r\n]", octets), 40)]
-    yield [octets[a:b] for a, b in itertools.pairwise([0, *ends, len(octets)])]
-
-
-# --- wire ----------------------------------------------------------------------------------------
-
-
-def wire(octets: bytes) -> None:
-    """All that reads octets from a connection."""
-    _decoder(octets)
-    _encoder(octets)
-    for line in octets.split(b"\r\n", 40)[:40]:
-        _command(line)
-    _reply(octets)
-    _xforward(octets)
-
-
-def _decoder(octets: bytes) -> None:
-    expected = _by_lines(octets)
-    assert _decoded([octets]) == expected, "the decoder is not as RFC 5321 4.5.2 has it"
-    for pieces in splits(octets):
-        assert _decoded(pieces) == expected, "a split changes what is decoded"
-    content = expected[0]
-    assert _is_content(content), "stray octets come out"
-    sent = encode(content)
-    assert (b"\r\n" + sent).find(END) == len(sent) - 3, "an end of data within"
-    # The laxest server: any mix of CR, LF and NUL ends a line.
-    lax = sent.replace(b"\0", b"").replace(b"\r", b"\n").split(b"\n")
-    assert [n for n, line in enumerate(lax) if line == b"."] == [len(lax) - 3], "a lax end within"
-    assert _decoded([sent]) == (content, True, b"", 0), "what was encoded does not come back"
-
-
-def _decoded(pieces: list[bytes]) -> tuple[bytes, bool, bytes, int]:
-    """Content, whether it ended, what came behind, and how many octets were stray."""
-    decoder = DataDecoder()
-    made = b""
-    for number, piece in enumerate(pieces):
-        made += decoder.feed(piece)
-        if decoder.done:
-            return made, True, decoder.rest + b"".join(pieces[number + 1 :]), decoder.stray
-    made += decoder.feed(b"!" + END)
-    assert decoder.done
-    assert decoder.rest == b""
-    return made, False, b"", decoder.stray
-
-
-def _by_lines(octets: bytes) -> tuple[bytes, bool, bytes, int]:
-    """The decoder once more: lines are what CRLF ends, one dot off, strays replaced."""
-    before, end, rest = (b"\r\n" + octets).partition(END)
-    if not end:
-        before = b"\r\n" + octets + b"!"
-    lines = [line.removeprefix(b".") for line in before.split(b"\r\n")[1:]]
-    content = b"".join(line + b"\r\n" for line in lines)
-    first = content.find(b"\n")
-    line_end = b"\r\n" if first >= 0 and content[:first][-1:] != b"\r" else b" "
-    stray = sum(line.count(octet) for line in lines for octet in (b"\r", b"\n", b"\0"))
-    cleaned = [
-        line.replace(b"\r", b" ").replace(b"\0", b" ").replace(b"\n", line_end) for line in lines
-    ]
-    return b"".join(line + b"\r\n" for line in cleaned), bool(end), rest, stray
-
-
-def _is_content(octets: bytes) -> bool:
-    """Whether octets are in the filter's form: CRLF lines, no other CR, LF or NUL."""
-    return not re.search(rb"[\r\n\0]", octets.replace(b"\r\n", b"")) and (
-        not octets or octets.endswith(b"\r\n")
-    )
-
-
-def _encoder(octets: bytes) -> None:
-    whole = _encoded([octets])
-    assert (whole is not None) == _is_content(octets), "what is sent or refused is the wrong thing"
-    for pieces in splits(octets):
-        assert _encoded(pieces) == whole, "a split changes what is encoded"
-    if whole is not None:
-        assert _decoded([whole]) == (octets, True, b"", 0), "what was encoded does not come back"
-
-
-def _encoded(pieces: list[bytes]) -> bytes | None:
-    """The wire's form, or None where it is refused."""
-    encoder = DataEncoder()
-    try:
-        return b"".join(encoder.encode(piece) for piece in pieces) + encoder.end()
-    except AssertionError:
-        return None
-
-
-def _command(line: bytes) -> None:
-    command = Command.parse(line)
-    assert b" " not in command.verb
-    assert command.verb.lower() == line[: len(command.verb)].lower()
-    assert command.argument in line
-    for keyword in (b"FROM", b"TO"):
-        _address(keyword, command.argument)
-        _address(keyword, keyword + b":" + line)
-
-
-def _address(keyword: bytes, argument: bytes) -> None:
-    address = Address.parse(keyword, argument)
-    if not address:
-        return
-    octets = bytes(address)
-    assert not re.search(rb"[\0-\x08\x0a-\x1f\x7f]", octets), "a control character goes on"
-    assert octets[:1] == b"<"
-    assert address.path[-1:] == b">"
-    assert address.parameters in argument, "parameters are not as they came"
-    if address.path in argument:
-        assert Address.parse(keyword, keyword + b":" + octets) == address, "read anew, it differs"
-    else:
-        assert address.path[1:-1] in argument, "the path is not as it came"
-        assert not re.search(rb"[\s<>]", address.path[1:-1]), "brackets around more than a path"
-    assert len(address.domain) <= 255
-    assert address.domain.isascii()
-    assert address.domain.isprintable()
-    assert address.size >= 0
-    assert address.wants(b"SIZE") or not address.size
-
-
-_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -])[\t\x20-\x7e\x80-\xff]*\r\n")
-
-
-def _reply(octets: bytes) -> None:
-    """The reader takes the same reply from any split, and raises nothing but ValueError."""
-    reader = ReplyReader()
-    lines = _lines(octets)  # a reply ends with a line, and nobody says more before being asked
-    first, taken = _read(lines, reader)
-    used = len(b"".join(lines[:taken]))
-    if first is None or first == "refused":
-        assert _read([octets])[0] == first, "a split changes what is no reply"
-        for pieces in splits(octets):
-            assert _read(pieces)[0] == first, "a split changes what is no reply"
-        return
-    _well_formed(first)
-    assert _read([octets[:used]]) == (first, 1)
-    assert _read([octets])[0] == (first if used == len(octets) else "refused")
-    for pieces in splits(octets[:used]):
-        assert _read([piece for piece in pieces if piece])[0] == first, "a split changes a reply"
-    assert _read([octets[:used]], reader)[0] == first, "a reader cannot be used again"
-    assert _read([first.octets])[0] == first, "a reply that goes on is read differently"
-
-
-def _read(pieces: list[bytes], reader: ReplyReader | None = None) -> tuple[Reply | str | None, int]:
-    """The first reply, None or "refused", and how many pieces that took."""
-    reader = reader or ReplyReader()
-    for number, piece in enumerate(pieces, 1):
-        try:
-            reply = reader.feed(piece)
-        except ValueError:
-            return "refused", number
-        if reply:
-            return reply, number
-    return None, len(pieces)
-
-
-def _well_formed(reply: Reply) -> None:
-    lines = re.findall(rb"[^\n]*\n", reply.octets)
-    assert b"".join(lines) == reply.octets
-    assert 0 < len(lines) <= MAX_REPLY_LINES
-    for line in lines:
-        match = _REPLY_LINE.fullmatch(line)
-        assert match, "a reply's line is none"
-        assert int(match[1]) == reply.code
-        assert (match[2] == b" ") == (line is lines[-1])
-        assert len(line) <= MAX_REPLY_LINE + 2  # a mark and a CR may have been added
-    assert len(reply.texts) == len(lines)
-    assert str(reply).isascii()
-    assert str(reply).isprintable()
-
-
-def _xforward(octets: bytes) -> None:
-    attributes = xforward.parse(octets)
-    if attributes is None:
-        return
-    lines = xforward.commands(attributes, xforward.ATTRIBUTES)
-    handed_on: dict[bytes, bytes] = {}
-    for line in lines:
-        assert len(line) + 2 <= xforward.MAX_COMMAND
-        assert not re.search(rb"[\0-\x1f\x7f]", line), "a control character goes on"
-        some = xforward.parse(line.removeprefix(b"XFORWARD "))
-        assert some
-        assert not some.keys() & handed_on.keys()
-        handed_on |= some
-    assert handed_on == attributes, "attributes are lost or changed"
-    assert xforward.commands(attributes, ()) == []
-    assert xforward.client(attributes).isascii()
 
 
 # --- header --------------------------------------------------------------------------------------
@@ -264,10 +65,6 @@ def header(octets: bytes) -> None:
     _read_fields(content)
 
 
-def _lines(octets: bytes) -> list[bytes]:
-    return re.findall(rb"[^\n]*\n|[^\n]+\Z", octets)
-
-
 def _fields(block: list[bytes]) -> list[bytes]:
     """Lines put together where they are folded; a folded line on top stands alone."""
     found: list[bytes] = []
@@ -289,7 +86,7 @@ def _up_to_empty(lines: list[bytes]) -> int:
 
 
 def _without_ours(content: bytes) -> bytes:
-    lines = _lines(content)
+    lines = lines_of(content)
     end = _up_to_empty(lines)
     kept = [field for field in _fields(lines[:end]) if not _is_ours(field)]
     return b"".join(kept + lines[end:])
@@ -303,7 +100,7 @@ def _edited(content: bytes, rest: bytes, ours: list[bytes]) -> None:
     assert made.startswith(top + fields), "our field is not on top"
     below = made[len(top + fields) :]
     assert below in (rest[len(top) :], b"\r\n" + rest[len(top) :]), "other octets were changed"
-    lines = _lines(made)
+    lines = lines_of(made)
     found = [field for field in _fields(lines[: _up_to_empty(lines)]) if _is_ours(field)]
     assert found == ours, "ours are not the only ones of ours, or were changed"
     assert h.with_fields(made, ours) == made, "a second edit changes the mail"
@@ -311,7 +108,7 @@ def _edited(content: bytes, rest: bytes, ours: list[bytes]) -> None:
     before, body = _as_postfix(rest)
     after, same = _as_postfix(made)
     assert same == body, "header and body are parted elsewhere now"
-    first = len(_lines(top))
+    first = len(lines_of(top))
     assert after == before[:first] + ours + before[first:], "Postfix sees other fields"
 
 
@@ -322,8 +119,8 @@ def _as_postfix(content: bytes) -> tuple[list[bytes], bytes]:
     the rest a body.
     """
     top = _FROM.match(content)
-    at = first = len(_lines(top[0])) if top else 0
-    lines = _lines(content)
+    at = first = len(lines_of(top[0])) if top else 0
+    lines = lines_of(content)
     while at < len(lines):
         folded = lines[at][:1] in b" \t" and at > first
         if not folded and not _FIELD_LINE.match(lines[at]):
@@ -338,7 +135,7 @@ def _read_ranges(content: bytes) -> None:
     assert content[:head_end] == b"".join(fields), "the header ends elsewhere"
     assert content[start:] == body, "the body begins elsewhere"
     dice = random.Random(zlib.crc32(content))
-    lines = _lines(content)
+    lines = lines_of(content)
     places = [0, *itertools.accumulate(len(line) for line in lines)]
     for _ in range(4):  # as for MIME parts: from a line's start to anywhere
         begin = dice.choice(places)
@@ -354,7 +151,7 @@ def _read_ranges(content: bytes) -> None:
 def _read_fields(content: bytes) -> None:
     head_end, _ = h.body_range(content, 0, len(content))
     mailbox = _FROM.match(content)
-    lines = _lines(content[mailbox.end() if mailbox else 0 : head_end])
+    lines = lines_of(content[mailbox.end() if mailbox else 0 : head_end])
     expected = []
     for field in _fields(lines):
         name, _, value = field.partition(b":")
@@ -464,7 +261,7 @@ def fault(target: str, octets: bytes) -> str:
         TARGETS[target](octets)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        ours = [f for f in frames if "/milter/" in f.filename or f.filename == __file__]
+        ours = [f for f in frames if "/milter/" in f.filename or Path(f.filename).parent == _HERE]
         if isinstance(error, TooSlow):
             ours = [f for f in ours if "/milter/" in f.filename] or ours
         last = ours[-1]

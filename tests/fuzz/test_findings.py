@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fuzz import checks
+from fuzz import checks, wire_checks
 
 HERE = Path(__file__).parent
 
@@ -27,7 +27,9 @@ class TestTheChecksBite:
     """A check that lets everything pass finds nothing."""
 
     def test_a_decoder_that_loses_a_stray_octet(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(checks.DataDecoder, "feed", lambda self, data: data.replace(b"\0", b""))
+        monkeypatch.setattr(
+            wire_checks.DataDecoder, "feed", lambda self, data: data.replace(b"\0", b"")
+        )
         with pytest.raises(AssertionError):
             checks.wire(b"a\0b\r\n.\r\n")
 

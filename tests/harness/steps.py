@@ -39,7 +39,7 @@ def stepped(job: Callable[[], object]) -> Iterator[Iterator[int]]:
         try:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        except (ProcessLookupError, ChildProcessError):
+        except (ProcessLookupError, ChildProcessError):  # it has ended, and was waited for
             pass
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail.killers import KILLERS
+from review.reading import kinds, mail, mentioned, named, shown, text
 from spam.tiny import write_bundle
 
 from milter.mail.text import MAX_TEXT, read_text
 from milter.review import marks
-from milter.review.marks import LONGEST_PHRASE, Reading, Segment, marked
+from milter.review.marks import LONGEST_PHRASE, Reading, marked
 from milter.review.places import spans
 from milter.review.shown import pieces, safe
 from milter.spam import terms
@@ -32,34 +33,6 @@ XSS = sorted(Path(__file__).with_name("xss").glob("*.eml"))
 @pytest.fixture(scope="module")
 def model() -> Bundle:
     return open_models(ROOT / "models")
-
-
-def mail(body: str, subject: str = "Hello", kind: str = "text/plain", more: str = "") -> bytes:
-    head = f"Subject: {subject}\r\n{more}Content-Type: {kind}; charset=utf-8\r\n\r\n"
-    return (head + body).encode("utf-8", "surrogatepass")
-
-
-def text(segments: Iterable[Segment]) -> str:
-    return "".join(segment.text for segment in segments)
-
-
-def kinds(segments: Iterable[Segment]) -> list[tuple[str, str, str]]:
-    """What is marked: kind, title and text of each segment that is more than text."""
-    return [(one.kind, one.title, one.text) for one in segments if one.kind]
-
-
-def shown(reading: Reading) -> set[str]:
-    """The asks and offers that have a mark of their own."""
-    found = [*reading.subject, *reading.body]
-    return {f"{one.kind} {one.title}" for one in found if one.kind in ("ask", "offer")}
-
-
-def mentioned(reading: Reading) -> set[str]:
-    return {name for one in (*reading.subject, *reading.body) for name in one.also}
-
-
-def named(asks: Sequence[str], offers: Sequence[str]) -> set[str]:
-    return {*(f"ask {name}" for name in asks), *(f"offer {name}" for name in offers)}
 
 
 def corpus() -> list[bytes]:

@@ -282,7 +282,6 @@ def test_what_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         if str(path).endswith("1.eml"):
             raise PermissionError(13, "Permission denied")
         # Handed on as it came: this stands for a function with overloads.
-        # os.open as it is, with whatever it was called with.
         return real(path, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", refused)
