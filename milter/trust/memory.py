@@ -39,7 +39,7 @@ FAKE_BY_ID, FAKE_BY_TOPIC = 60 * _DAY, 30 * _DAY
 _MOST = 200_000  # correspondents, and marks of fakes; 60 octets each
 _DIGEST_SIZE = 16  # octets: two addresses in 10^18 share one by chance
 _PATIENCE = 0.2  # seconds that a writer waits for another one; mails wait meanwhile
-_TRIM_EVERY = 100  # writes of a process between two looks at the size
+_TRIM_EVERY = 1000  # writes of a process between two looks at the size: each walks the table
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS correspondents (who BLOB PRIMARY KEY, last INTEGER) WITHOUT ROWID;

@@ -82,7 +82,10 @@ def test_fakes_fade(known: Memory, clock: Clock, days: int, by_id: bool, by_topi
     assert known.called_fake([], TOPIC, ANNA) is by_topic
 
 
-def test_the_oldest_go_when_there_are_too_many(tmp_path: Path, clock: Clock) -> None:
+def test_the_oldest_go_when_there_are_too_many(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_TRIM_EVERY", 100)
     known = Memory(tmp_path, most=10, clock=clock)
     for number in range(301):  # the size is looked at now and then
         clock.now += 1
