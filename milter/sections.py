@@ -141,7 +141,9 @@ class Model:
         '# folder = "models"',
     )
     version: str = setting(
-        "current", 'Which bundle: its version, or "current" for the one published last.'
+        "current",
+        'Which bundle: its version, or "current" for the one published last. Old bundles are removed '
+        'in time: for one that is named here put a file "keep" into its folder.',
     )
 
 

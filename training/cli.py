@@ -124,7 +124,8 @@ def _add_bundles(commands: _Commands) -> None:
         metavar="N",
         type=int,
         default=10,
-        help="how many others stay, the newest (default: 10); the one in use before always does",
+        help="how many others stay, the newest (default: 10); the one in use before always "
+        'does, and so does one with a file "keep" in its folder',
     )
     publish.set_defaults(run=do.publish)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -18,6 +20,7 @@ from milter.errors import CoopError
 from milter.mail import header
 from milter.mail.folder import as_content
 from milter.spam.bundle import LABELS
+from training.spool import Kept, Spool, octets_of
 
 #: What the names of the owner's corrections begin with.
 FEEDBACK = "feedback/"
@@ -31,15 +34,21 @@ class CorpusError(CoopError):
 class Example:
     """A labelled mail. ``group`` is its theme: mails of one theme are siblings.
 
-    ``latest``: no later day is believed of it, whatever its Date field says.
+    ``octets``: the mail, or where it is put aside. ``latest``: no later day is believed of it,
+    whatever its Date field says.
     """
 
     name: str
     label: str
     language: str
     group: str
-    content: bytes
+    octets: bytes | Kept
     latest: date | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The mail, with CRLF lines; asked for again where it is needed again."""
+        return octets_of(self.octets)
 
     @property
     def is_feedback(self) -> bool:
@@ -63,7 +72,8 @@ class Example:
         return min(told, self.latest) if told and self.latest else told
 
     def _told_day(self) -> date | None:
-        for name, value in header.fields(self.content[: header.end_of_header(self.content)]):
+        content = self.content
+        for name, value in header.fields(content[: header.end_of_header(content)]):
             if name == b"date":
                 try:
                     return email.utils.parsedate_to_datetime(
@@ -75,10 +85,14 @@ class Example:
 
 
 def read_corpus(folder: Path) -> list[Example]:
-    """All mails below ``folder``, in the order of their names, so that each run sees the same."""
+    """All mails below ``folder``, in the order of their names, so that each run sees the same.
+
+    They are read once and put aside: nobody can change them while they are learned from.
+    """
     if not folder.is_dir():
         raise CorpusError(f"there is no corpus folder {folder}")
-    examples = [_read(path, folder) for path in sorted(folder.glob("*/*/*/*.eml"))]
+    spool = Spool()
+    examples = [_read(path, folder, spool) for path in _mails(folder, 3)]
     for label in LABELS:
         if not any(example.label == label for example in examples):
             raise CorpusError(
@@ -87,16 +101,30 @@ def read_corpus(folder: Path) -> list[Example]:
     return examples
 
 
-def _read(path: Path, folder: Path) -> Example:
+def _mails(folder: Path, levels: int) -> Iterator[Path]:
+    """The mails so many folders below one, in the order of their names."""
+    try:
+        there = sorted(folder.iterdir())
+    except OSError as error:
+        raise CorpusError(f"{folder}: {error.strerror}") from error
+    for path in there:
+        if levels and path.is_dir():
+            yield from _mails(path, levels - 1)
+        elif not levels and path.suffix == ".eml":
+            yield path
+
+
+def _read(path: Path, folder: Path, spool: Spool) -> Example:
     name = path.relative_to(folder)
-    label, language, theme = name.parts[:3]
+    label, language, theme = map(sys.intern, name.parts[:3])
     if label not in LABELS:
         raise CorpusError(f"{path}: {label!r} is not a label; labels are {', '.join(LABELS)}")
     try:
         octets = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror}") from error
-    return Example(name.as_posix(), label, language, f"{label}/{theme}", as_content(octets))
+    group = sys.intern(f"{label}/{theme}")
+    return Example(name.as_posix(), label, language, group, spool.keep(as_content(octets)))
 
 
 def digest(examples: list[Example]) -> str:

@@ -106,7 +106,7 @@ def fit(
     progress: Callable[[int], None] | None = None,
 ) -> Fitted:
     """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read."""
-    views = read_views([example.content for example in examples], jobs, progress)
+    views = read_views((example.content for example in examples), jobs, progress)
     return fit_views(views, examples, settings, jobs)
 
 
@@ -187,7 +187,7 @@ def _estimator(fold: Fold, settings: FitSettings) -> ThemedRegression:
     """scikit-learn's estimator with the coefficients of ``fold``."""
     learner = new_learner(settings)
     learner.classes_ = np.array(LABELS)
-    learner.coef_ = fold.weights.T * fold.scale
+    learner.coef_ = np.asarray(fold.weights.T * fold.scale, np.float64)
     learner.intercept_ = fold.intercept
     return learner
 

@@ -6,8 +6,9 @@ made of them has the same octets with one process, with eight, and on a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
@@ -32,22 +33,26 @@ def run(
     jobs: Jobs,
     function: Callable[[Shared, Part], Result],
     shared: Shared,
-    parts: Sequence[Part],
+    parts: Iterable[Part],
     threads: bool = False,
 ) -> Iterator[Result]:
     """``function(shared, part)`` of each part, in their order.
 
     ``shared`` is what is heavy: it goes to each worker of a cluster once, before the first part,
-    so that the death of one does not take it away from the others. Parts must be light.
+    so that the death of one does not take it away from the others. Parts must be light; they are
+    asked for when there is a process for them.
     ``threads``: on this machine in threads, for work that takes more memory than Python's time.
 
     Each has one thread for linear algebra. OpenBLAS takes its limit from the thread that has loaded
     it, and from no other one: so it is set here; joblib works here, too, where there is one worker
     only. OpenMP's is each thread's own, and set by whoever needs it.
     """
-    if not parts:
+    ahead = iter(parts)
+    try:
+        first = next(ahead)
+    except StopIteration:
         return
-    calls = (delayed(function)(shared, part) for part in parts)
+    calls = (delayed(function)(shared, part) for part in chain([first], ahead))
     with threadpool_limits(1, "blas"):
         if isinstance(jobs, Cluster):
             yield from _on_cluster(jobs, shared, calls)

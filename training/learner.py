@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.utils import compute_class_weight
+
+from training.spool import Growing, Rows
 
 
 class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -34,30 +37,30 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def fit(
         self,
-        matrix: csr_matrix,
+        rows: Rows,
         labels: NDArray[np.str_],
-        groups: NDArray[np.str_] | None = None,
+        groups: NDArray[np.str_] | NDArray[np.int64] | None = None,
         weights: NDArray[np.float64] | None = None,
         sample: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn from mails (n, features), their labels (n,) and themes ``groups`` (n,).
 
+        What is learned from lies in a file (``spool``), read once for each step of the solver.
         ``weights`` (n,): how much each mail counts beside the others; their unit is of no matter.
         ``sample`` (n,): which mails are a sample of what comes in, all by default. How frequent
         labels are is learned from these alone, and the others take none of their weight away.
         """
-        mails, features = matrix.shape
+        mails, features = rows.shape
         names = np.arange(mails) if groups is None else groups
         _, theme, sizes = np.unique(names, return_inverse=True, return_counts=True)
-        kept, frequency = _shared(matrix, theme, min(self.themes, len(sizes)))
+        kept, frequency = _shared(rows, theme, min(self.themes, len(sizes)))
         idf = np.log((1 + mails) / (1 + frequency)) + 1
         weight = 1 / np.sqrt(sizes[theme]) if weights is None else weights
-        scaled = matrix[:, kept] @ diags(idf)
-        del matrix  # the memory is needed for the next step
         usual = np.ones(mails, dtype=np.bool_) if sample is None else sample
+        scaled = _scaled(rows, kept, idf, usual)
         coefficients, self.intercept_ = self._fit(scaled, labels, weight, usual)
         self.classes_ = np.unique(labels)
-        self.coef_ = np.zeros((len(self.classes_), features))
+        self.coef_: NDArray[np.float64] = np.zeros((len(self.classes_), features))
         self.coef_[:, kept] = coefficients * idf
         self.temperature_ = 1.0
         return self
@@ -69,10 +72,7 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         weight: NDArray[np.float64],
         sample: NDArray[np.bool_],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coefficients (k, features) and intercept (k,).
-
-        The intercept is a feature that only the sample has, where there are others beside it.
-        """
+        """Coefficients (k, features) and intercept (k,); see ``_scaled`` for what that is."""
         weight = weight * sample.sum() / weight[sample].sum()
         classes = np.unique(labels)
         balance = compute_class_weight(
@@ -85,11 +85,9 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             max_iter=5000,
             random_state=self.seed,
         )
+        model.fit(matrix, labels, sample_weight=weight)
         if model.fit_intercept:
-            model.fit(matrix, labels, sample_weight=weight)
             return model.coef_, model.intercept_
-        constant = csr_matrix(sample[:, np.newaxis].astype(np.float64))
-        model.fit(hstack([matrix, constant], format="csr"), labels, sample_weight=weight)
         return model.coef_[:, :-1], model.coef_[:, -1]
 
     def calibrate(self, logits: NDArray[np.float64], labels: NDArray[np.str_]) -> Self:
@@ -123,17 +121,48 @@ class ThemedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 def _shared(
-    matrix: csr_matrix, theme: NDArray[np.int64], least: int
+    rows: Rows, theme: NDArray[np.int64], least: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The features that occur in ``least`` themes, and in how many mails each of them does.
 
-    ``theme`` (n,) of each mail counts from 0.
+    ``theme`` (n,) of each mail counts from 0. Of each feature so many themes are remembered as
+    are needed to tell, one a line, -1 where there is none yet.
     """
-    seen = (matrix != 0).astype(np.int32)
-    member = csr_matrix((np.ones(len(theme), np.int32), (theme, np.arange(len(theme)))))
-    themes = np.bincount((member @ seen).indices, minlength=matrix.shape[1])
-    kept = np.flatnonzero(themes >= least)
-    return kept, np.asarray(seen.sum(axis=0)).ravel()[kept]
+    themes = np.full((least, rows.shape[1]), -1)
+    mails = np.zeros(rows.shape[1], np.int64)
+    for own, ids in zip(theme.tolist(), _distinct(rows), strict=True):
+        mails[ids] += 1
+        for line in themes:
+            line[ids[line[ids] < 0]] = own
+            ids = ids[line[ids] != own]
+    kept = np.flatnonzero(themes[-1] >= 0)
+    return kept, mails[kept]
+
+
+def _distinct(rows: Rows) -> Iterator[NDArray[np.int32]]:
+    """The features of each mail, each once."""
+    for chunk in rows.chunks():
+        chunk.sum_duplicates()
+        yield from np.split(chunk.indices, chunk.indptr[1:-1])
+
+
+def _scaled(
+    rows: Rows, kept: NDArray[np.int64], idf: NDArray[np.float64], sample: NDArray[np.bool_]
+) -> csr_matrix:
+    """The features that are ``kept``, (n, m), times their ``idf`` (m,).
+
+    Where not all are of the sample, the intercept is a feature that only the sample has, the last.
+    """
+    constant = csr_matrix(sample[:, np.newaxis].astype(np.float64))
+    if sample.all():
+        constant = constant[:, :0]
+    found, at = Growing(len(kept) + constant.shape[1]), 0
+    for chunk in rows.chunks():
+        chunk.sum_duplicates()
+        more = constant[at : at + chunk.shape[0]]
+        found.add(hstack([chunk[:, kept] @ diags(idf), more], format="csr"))
+        at += chunk.shape[0]
+    return found.matrix()
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

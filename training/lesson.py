@@ -1,13 +1,15 @@
 """What a fit learns from: which rows, with which weight, and what is left for which fold.
 
 A mail of the corpus is learned as it is, and its theme decides what it counts. A correction of the
-owner's is shown by what it has beyond other pitches, and counts like many mails, unless the corpus
-knows it already. ``NOTES.md`` says what else was tried.
+owner's is shown by what it has beyond other pitches, and counts like many mails; a pitch that the
+corpus knows already counts half of that, and any other mail that it knows like a written one.
+``NOTES.md`` says what else was tried.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from milter.spam.bundle import LABELS
 from training.data import CorpusError, Example, from_feedback
 from training.learner import ThemedRegression
+from training.spool import Growing, Rows
 from training.vectorize import Views
 
 if TYPE_CHECKING:
@@ -30,6 +33,12 @@ _FEW = 5
 # The probability (not calibrated) that the corpus alone gives to the owner's label where it knows
 # the mail already: nothing is to be corrected then.
 _SURE = 0.9
+# What a pitch that the corpus knows counts, as a share of a correction: it has the words of its
+# campaign, too, by which those of its siblings are found that are not known.
+_KNOWN_PITCH = 0.5
+# The most of them that count so. Whoever files more does not correct, but files whatever comes; and
+# thousands would weigh more than the corpus.
+_MOST_KNOWN = 50
 # The share of pitches that have a feature which is counted as what all pitches have.
 _COMMON = 0.05
 
@@ -47,7 +56,7 @@ class Lesson:
     views: Views
     first: NDArray[np.int64]
     labels: NDArray[np.str_]
-    themes: NDArray[np.str_]
+    themes: NDArray[np.int64]
     weights: NDArray[np.float64]
     feedback: NDArray[np.bool_]
     shown: csr_matrix
@@ -63,14 +72,14 @@ def lesson_of(
 ) -> Lesson:
     """What there is to learn from ``examples`` that have been read to ``views`` (``fit_views``)."""
     labels = np.array([example.label for example in examples])
-    groups = np.array([example.group for example in examples])
+    names, groups = _numbered(example.group for example in examples)
     feedback = from_feedback(examples)
-    tests = _tests(labels, groups, feedback, settings)
+    tests = _tests(labels, names, groups, feedback, settings)
     alone = Lesson(
         views=views,
         first=views.first,
         labels=labels,
-        themes=np.array([e.name if e.is_feedback else e.group for e in examples]),
+        themes=np.where(feedback, len(names) + np.arange(len(examples)), groups),
         weights=_weights(groups, feedback, np.zeros_like(feedback), settings),
         feedback=feedback,
         shown=csr_matrix((0, views.matrix.shape[1])),
@@ -81,18 +90,37 @@ def lesson_of(
         return alone
     known = feedback.copy()
     known[feedback] = _known(alone)
-    weights = _weights(groups, feedback, known, settings)
-    return replace(alone, weights=weights, shown=_shown(alone, known[feedback]))
+    pitches = known & (labels == "fake")
+    if pitches.sum() > _MOST_KNOWN:
+        pitches[:] = False
+    plain = known & ~pitches
+    weights = _weights(groups, feedback, plain, settings)
+    weights[pitches] *= _KNOWN_PITCH
+    return replace(alone, weights=weights, shown=_shown(alone, plain[feedback]))
+
+
+def _numbered(names: Iterable[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The different names in their order, and of each its number: a name takes memory once."""
+    every = list(names)
+    found = sorted(set(every))
+    number = {name: at for at, name in enumerate(found)}
+    return found, np.array([number[name] for name in every], np.int64)
 
 
 def _known(lesson: Lesson) -> NDArray[np.bool_]:
     """Which mails of the feedback a model of the corpus alone is sure of, label and all."""
     with threadpool_limits(1):
         learner = fitted(lesson, np.flatnonzero(~lesson.feedback))
-    rows = lesson.views.matrix[lesson.first[lesson.feedback]]
+    rows = _whole(lesson, np.flatnonzero(lesson.feedback))
     own = lesson.labels[lesson.feedback][:, np.newaxis] == learner.classes_
-    sure: NDArray[np.bool_] = learner.predict_proba(rows)[own] >= _SURE
+    found = np.concatenate([learner.predict_proba(chunk) for chunk in rows.chunks()])
+    sure: NDArray[np.bool_] = found[own] >= _SURE
     return sure
+
+
+def _whole(lesson: Lesson, mails: NDArray[np.int64]) -> Rows:
+    """The whole mails with these numbers as they are."""
+    return Rows([(lesson.views.matrix, lesson.first[mails])])
 
 
 def _shown(lesson: Lesson, known: NDArray[np.bool_]) -> csr_matrix:
@@ -102,32 +130,40 @@ def _shown(lesson: Lesson, known: NDArray[np.bool_]) -> csr_matrix:
     enough. What all pitches have the corpus has weighed already, with mails of the other labels
     that have it, too; a few dozen corrections of one campaign would only say that it is a fake's.
     """
-    rows = lesson.views.matrix[lesson.first[lesson.feedback]]
-    pitches = lesson.views.matrix[lesson.first[~lesson.feedback & (lesson.labels == "fake")]]
-    beyond = rows - vstack([_mean(pitches)] * len(known), format="csr")
-    share = lesson.settings.feedback_share
-    shown: csr_matrix = diags(known.astype(float)) @ rows + diags(share * ~known) @ beyond
-    shown.eliminate_zeros()
-    return shown
+    pitches = np.flatnonzero(~lesson.feedback & (lesson.labels == "fake"))
+    mean, share = _mean(_whole(lesson, pitches)), lesson.settings.feedback_share
+    found, at = Growing(lesson.views.matrix.shape[1]), 0
+    for rows in _whole(lesson, np.flatnonzero(lesson.feedback)).chunks():
+        alike = known[at : at + rows.shape[0]]
+        beyond = rows - vstack([mean] * len(alike), format="csr")
+        shown = diags(alike.astype(float)) @ rows + diags(share * ~alike) @ beyond
+        shown.eliminate_zeros()
+        found.add(shown)
+        at += len(alike)
+    return found.matrix()
 
 
-def _mean(rows: csr_matrix) -> csr_matrix:
+def _mean(rows: Rows) -> csr_matrix:
     """The mean row, (1, SIZE), of the features that many rows have; others are next to nothing."""
-    counts = np.bincount(rows.indices, minlength=rows.shape[1])
-    common = np.flatnonzero(counts > _COMMON * rows.shape[0])
-    means = np.bincount(rows.indices, rows.data, rows.shape[1])[common] / rows.shape[0]
-    return csr_matrix((means, common, [0, len(common)]), shape=(1, rows.shape[1]))
+    mails, size = rows.shape
+    counts, sums = np.zeros(size, np.int64), np.zeros(size)
+    for chunk in rows.chunks():
+        counts += np.bincount(chunk.indices, minlength=size)
+        np.add.at(sums, chunk.indices, chunk.data)  # one by one: sums of sums would be others
+    common = np.flatnonzero(counts > _COMMON * mails)
+    means = sums[common] / mails
+    return csr_matrix((means, common, [0, len(common)]), shape=(1, size))
 
 
 def _weights(
-    groups: NDArray[np.str_],
+    groups: NDArray[np.int64],
     feedback: NDArray[np.bool_],
     known: NDArray[np.bool_],
     settings: FitSettings,
 ) -> NDArray[np.float64]:
     """How much each mail counts, (n,): a theme by the root of its number of mails.
 
-    Feedback that the corpus ``known`` already counts like a mail of the corpus, a correction like
+    Feedback that is ``known`` already counts like a mail of the corpus, a correction like
     ``feedback_weight`` of them; where many are alike, they count by the root of their number, too,
     so that nobody rules a model by filing one text often.
     """
@@ -143,11 +179,12 @@ def _weights(
 
 def _tests(
     labels: NDArray[np.str_],
-    groups: NDArray[np.str_],
+    names: list[str],
+    groups: NDArray[np.int64],
     feedback: NDArray[np.bool_],
     settings: FitSettings,
 ) -> list[NDArray[np.int64]]:
-    """The mails of each fold, whole themes each.
+    """The mails of each fold, whole themes each; ``groups`` are numbers of the ``names``.
 
     Those of the corpus are the same whatever has been filed, so that two models can be compared;
     which fold a cluster of corrections is in hangs on its name alone.
@@ -155,11 +192,11 @@ def _tests(
     written, filed = np.flatnonzero(~feedback), np.flatnonzero(feedback)
     labels, themes = labels[written], groups[written]
     for label in LABELS:
-        number = len(set(themes[labels == label]))
+        number = len(np.unique(themes[labels == label]))
         if number < settings.folds:
             raise CorpusError(f"label {label} has {number} themes; {settings.folds} are needed")
     splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    fold = np.array([_fold_of(group, settings.folds) for group in groups[filed].tolist()], int)
+    fold = np.array([_fold_of(names[at], settings.folds) for at in groups[filed].tolist()], int)
     return [
         np.sort(np.concatenate([written[test], filed[fold == number]]))
         for number, (_, test) in enumerate(splitter.split(labels, labels, themes))
@@ -175,7 +212,7 @@ def fitted(lesson: Lesson, seen: NDArray[np.int64]) -> ThemedRegression:
     filed = lesson.feedback[seen]
     order = np.concatenate([seen[~filed], seen[filed]])
     return new_learner(lesson.settings).fit(
-        _rows(lesson, seen[~filed], seen[filed]),  # no name: the learner frees it, it is large
+        _rows(lesson, seen[~filed], seen[filed]),
         lesson.labels[order],
         lesson.themes[order],
         lesson.weights[order],
@@ -183,13 +220,10 @@ def fitted(lesson: Lesson, seen: NDArray[np.int64]) -> ThemedRegression:
     )
 
 
-def _rows(lesson: Lesson, written: NDArray[np.int64], feedback: NDArray[np.int64]) -> csr_matrix:
+def _rows(lesson: Lesson, written: NDArray[np.int64], feedback: NDArray[np.int64]) -> Rows:
     """The whole mails as they are learned, (n, SIZE)."""
-    rows = lesson.views.matrix[lesson.first[written]]
-    if not len(feedback):
-        return rows
     place = np.cumsum(lesson.feedback) - 1  # of each mail among the feedback
-    return vstack([rows, lesson.shown[place[feedback]]], format="csr")
+    return Rows([*_whole(lesson, written).parts, (lesson.shown, place[feedback])])
 
 
 def new_learner(settings: FitSettings) -> ThemedRegression:

@@ -4,7 +4,8 @@
         -> bundle -> current                       receipts of every mail, whatever happened
 
 One process at a time retrains into a models folder. The bundle depends on corpus, feedback and
-settings alone, so a mail that is taken out of its folder leaves no trace in the next one.
+settings alone, and the model in use decides only whether it is published: so a mail that is taken
+out of its folder leaves no trace in the next one.
 """
 
 from __future__ import annotations
@@ -149,20 +150,29 @@ def _tried(order: Order, in_use: InUse | None, material: Material, progress: Pro
     except BundleError as error:  # its proof: what open eyes would see in its judgements
         return replace(found, refusals=(str(error),))
     outcome = Outcome.SAME if version == before else Outcome.PUBLISHED
-    return replace(found, outcome=outcome, version=version, notes=_left_out(trial))
+    return replace(found, outcome=outcome, version=version, notes=_notes(order, trial))
 
 
-def _left_out(trial: Trial) -> tuple[str, ...]:
-    if not trial.left_out:
-        return ()
-    return (
-        f"Left out of what was filed as fake: {len(trial.left_out)}. All other mails speak against "
-        "it, and with it the candidate was refused. The receipts say which.",
-    )
+def _notes(order: Order, trial: Trial) -> tuple[str, ...]:
+    """How the candidate differs from one that has learned all in full; empty if it does not."""
+    found = []
+    for label in ("fake", "wanted"):
+        number = sum((example.label == "fake") == (label == "fake") for example in trial.left_out)
+        if number:
+            found.append(
+                f"Left out of what was filed as {label}: {number}. All other mails speak against "
+                "that, and with it the candidate was refused. The receipts say which."
+            )
+    if trial.settings != order.fit:
+        found.append(
+            "Corrections count less in this model than they usually do: with their full weight the "
+            "candidate was refused."
+        )
+    return tuple(found)
 
 
 def _publish(order: Order, trial: Trial) -> str:
-    folder = write_bundle(order.models, trial.candidate, trial.material.examples, order.fit)
+    folder = write_bundle(order.models, trial.candidate, trial.material.examples, trial.settings)
     publish(order.models, folder.name)
     return folder.name
 

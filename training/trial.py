@@ -1,8 +1,9 @@
-"""The trial: a candidate is fitted, and judged beside the model in use by the gate.
+"""The trial: a candidate is chosen, and judged beside the model in use by the gate.
 
-If the gate refuses it, and some mails were filed as fake against all that the others teach, a
-second candidate is tried without these: one slip of the hand must not keep the rest from being
-learned.
+Candidates are tried from the boldest to the most cautious, and the first one that would pass the
+gate beside a model of the corpus alone is put to the gate beside the model in use: one slip of the
+hand must not keep the rest from being learned. So what is published hangs on corpus, corrections
+and settings alone; the model in use decides only whether it is.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from training.in_use import InUse
 from training.jobs import Jobs
 from training.vectorize import Views, read_views
 
-# The probability of none, by models that saw none of its cluster, from which a mail that was filed
-# as fake stands alone: siblings of it, had there been any, would have told them better.
+# The probability of the other label, by models that saw none of its cluster, from which a mail
+# stands alone with its own: siblings, had there been any, would have told them better.
 _ALONE = 0.9
+# What a correction counts in the most cautious candidate, as a share of what it usually does.
+_LESS = 0.25
+_FAKE, _NONE = LABELS.index("fake"), LABELS.index("none")
 
 #: Told of a stage, how much of it is done and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -66,10 +70,12 @@ class Trial:
     ``before`` and ``after``: how it and the candidate judge the corrections; ``unseen``: how models
     that saw none of its cluster judge each. ``of_corpus``: the same comparison on the corpus.
     ``left_out``: corrections that are no part of ``material`` any more, each alone with its label.
+    ``settings``: what the candidate was fitted with.
     """
 
     material: Material
     views: Views
+    settings: FitSettings
     candidate: Fitted
     reference: Model
     before: Judgements
@@ -98,133 +104,161 @@ def run_trial(
     jobs: Jobs,
     progress: Progress,
 ) -> Trial:
-    """Fit a candidate from all of ``material`` and put it to the gate; maybe a second one."""
+    """Choose a candidate for ``material``, and put it to the gate."""
     total = len(material.base) + len(material.feedback)
     views = read_views(
-        [example.content for example in material.examples],
+        (example.content for example in material.examples),
         jobs,
         lambda done: progress("reading mails", done, total),
     )
-    trial = _try(_Setting(material, views, in_use, settings, jobs), progress)
-    alone = _alone(trial)
-    if not trial.refusals or not alone.any():
-        return trial
-    kept = np.flatnonzero(~alone)
-    rows = np.concatenate([np.arange(len(material.base)), len(material.base) + kept])
-    rest = _Setting(material.with_feedback(kept), views.of(rows), in_use, settings, jobs)
-    second = _try(rest, progress)
-    left_out = tuple(material.feedback[i] for i in np.flatnonzero(alone).tolist())
-    return trial if second.refusals else replace(second, left_out=left_out)
-
-
-def _alone(trial: Trial) -> NDArray[np.bool_]:
-    """Which corrections (n,) are filed as fake, and none of the others speaks for it."""
-    none = trial.unseen.probabilities[:, LABELS.index("none")]
-    found: NDArray[np.bool_] = (trial.material.labels == "fake") & (none >= _ALONE)
-    return found
-
-
-def _try(trial: _Setting, progress: Progress) -> Trial:
-    """One candidate."""
-    progress("fitting the candidate", 0, 1)
-    late, new = trial.newest()
-    examples = trial.material.examples
-    candidate = fit_views(trial.views, examples, trial.settings, trial.jobs, late)
-    progress("fitting the candidate", 1, 1)
-    reference, on_corpus = trial.reference(progress)
-    held = trial.held_out(new, candidate, reference)
-    return _weigh(trial, candidate, reference, on_corpus, held)
+    whole = Setting(material, views, settings, jobs)
+    corpus = whole.alone(progress)
+    chosen = boldest(whole, corpus, progress)
+    if in_use is None:
+        return chosen
+    known = in_use.on_corpus(material.base)
+    rival = Rival(in_use.bundle, corpus.on_corpus if known is None else known, in_use.known)
+    trial = Setting(chosen.material, chosen.views, chosen.settings, jobs)
+    return replace(_weigh(trial, chosen.candidate, rival), left_out=chosen.left_out)
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
+class Rival:
+    """What a candidate is compared with.
+
+    ``on_corpus``: its verdicts on the corpus, by models that saw none of the theme. ``known``: what
+    the corrections that it has learned are called (``figures.known_as``).
+    """
+
+    model: Model
+    on_corpus: NDArray[np.str_]
+    known: frozenset[str] = frozenset()
+
+
+def boldest(whole: Setting, corpus: Rival, progress: Progress) -> Trial:
+    """The first candidate that passes beside the corpus alone, or the most cautious one.
+
+    The first has learned all. Then mails are left out that stand alone by what the candidate before
+    shows: such as were filed as fake, next such as were filed as wanted, too. In the last one what
+    is left counts less.
+    """
+    tried = _try(whole, corpus, progress)
+    for alone in (_as_fake, _either_way):
+        found = alone(tried)
+        if tried.refusals and found.any():
+            kept, gone = np.flatnonzero(~found), np.flatnonzero(found)
+            left_out = tried.left_out + tuple(tried.material.feedback[i] for i in gone.tolist())
+            rest = whole.without(tried, kept)
+            tried = replace(_try(rest, corpus, progress), left_out=left_out)
+    if not tried.refusals:
+        return tried
+    weight = _LESS * whole.settings.feedback_weight
+    lighter = replace(whole.settings, feedback_weight=weight)
+    rest = Setting(tried.material, tried.views, lighter, whole.jobs)
+    return replace(_try(rest, corpus, progress), left_out=tried.left_out)
+
+
+def _as_fake(tried: Trial) -> NDArray[np.bool_]:
+    """Which corrections (n,) are filed as fake, and none of the others speaks for it."""
+    none = tried.unseen.probabilities[:, _NONE]
+    found: NDArray[np.bool_] = (tried.material.labels == "fake") & (none >= _ALONE)
+    return found
+
+
+def _either_way(tried: Trial) -> NDArray[np.bool_]:
+    """These, and which are filed as wanted while both corpus and the others say fake.
+
+    The others do not suffice: whoever files somebody's newsletters as fake must not be able to have
+    the letters left out that speak for them.
+    """
+    fake = tried.unseen.probabilities[:, _FAKE]
+    corpus = tried.before.probabilities.argmax(axis=1) == _FAKE
+    found: NDArray[np.bool_] = (tried.material.labels != "fake") & (fake >= _ALONE) & corpus
+    return found | _as_fake(tried)
+
+
+def _try(trial: Setting, corpus: Rival, progress: Progress) -> Trial:
+    """One candidate, beside the corpus alone."""
+    stage = f"fitting a candidate from {len(trial.material.feedback)} corrections"
+    progress(stage, 0, 1)
+    late = newest(trial.material.moved)
+    left_out = len(trial.material.base) + late if len(late) else None
+    examples = trial.material.examples
+    candidate = fit_views(trial.views, examples, trial.settings, trial.jobs, left_out)
+    candidate = replace(candidate, folds=())  # nobody asks for them, and several are compared
+    progress(stage, 1, 1)
+    return _weigh(trial, candidate, corpus)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
     """What all models of a trial are fitted from."""
 
     material: Material
     views: Views
-    in_use: InUse | None
     settings: FitSettings
     jobs: Jobs
 
-    def alone(self) -> Fitted:
-        """A model of the corpus alone."""
+    def alone(self, progress: Progress) -> Rival:
+        """A model of the corpus alone, and its verdicts by models that saw none of the theme."""
         base = self.material.base
-        return fit_views(self.views.of(np.arange(len(base))), base, self.settings, self.jobs)
+        progress("fitting the corpus alone, to compare", 0, 1)
+        model = fit_views(self.views.of(np.arange(len(base))), base, self.settings, self.jobs)
+        progress("fitting the corpus alone, to compare", 1, 1)
+        return Rival(replace(model, folds=()), judged(model.out_of_fold, model.thresholds).verdicts)
+
+    def without(self, tried: Trial, kept: NDArray[np.int64]) -> Setting:
+        """What was ``tried``, with those of its corrections only."""
+        base = len(self.material.base)
+        rows = np.concatenate([np.arange(base), base + kept])
+        material = tried.material.with_feedback(kept)
+        return replace(self, material=material, views=tried.views.of(rows))
 
     def feedback(self, numbers: NDArray[np.int64] | None = None) -> Views:
         """The corrections, or some of them."""
         every = np.arange(len(self.material.feedback)) if numbers is None else numbers
         return self.views.of(len(self.material.base) + every)
 
-    def reference(self, progress: Progress) -> tuple[Model, NDArray[np.str_]]:
-        """The model in use, and its verdicts on the corpus by models that saw none of the theme.
-
-        Where it cannot be opened, or was made from another corpus or by an older version, what the
-        corpus alone gives stands in.
-        """
-        base = self.material.base
-        known = self.in_use.on_corpus(base) if self.in_use else None
-        if self.in_use and known is not None:
-            return self.in_use.bundle, known
-        progress("fitting the corpus alone, to compare", 0, 1)
-        alone = self.alone()
-        progress("fitting the corpus alone, to compare", 1, 1)
-        verdicts = judged(alone.out_of_fold, alone.thresholds).verdicts
-        return (self.in_use.bundle if self.in_use else alone), verdicts
-
-    def newest(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-        """The numbers of the newest corrections, and those of them that can tell something.
-
-        What the model in use has learned already it knows by heart: such mails tell nothing. Where
-        too few are left, none need be held out.
-        """
-        late = newest(self.material.moved)
-        known = self.in_use.known if self.in_use else frozenset()
-        new = [i for i in late.tolist() if known_as(self.material.feedback[i]) not in known]
-        enough = len(new) >= gate.LEAST
-        return len(self.material.base) + late if enough else None, np.array(new, np.int64)
-
-    def held_out(self, chosen: NDArray[np.int64], candidate: Fitted, reference: Model) -> Check:
+    def held_out(self, candidate: Fitted, rival: Rival) -> Check:
         """The gate's check on the newest corrections, by a model that saw none of them.
 
-        Calibration and thresholds are the candidate's: they are set on the corpus.
+        What the rival has learned already it knows by heart: such mails tell nothing. Calibration
+        and thresholds are the candidate's: they are set on the corpus.
         """
-        views = self.feedback(chosen)
+        late = newest(self.material.moved).tolist()
+        new = [i for i in late if known_as(self.material.feedback[i]) not in rival.known]
+        chosen = np.array(new, np.int64)
         unseen: Model = candidate.rehearsed() if candidate.rehearsal else candidate
-        after, before = (judge_views(views, model) for model in (unseen, reference))
+        views = self.feedback(chosen)
+        after, before = (judge_views(views, model) for model in (unseen, rival.model))
         return gate.held_out(self.material.labels[chosen], before, after)
 
 
-def _weigh(
-    trial: _Setting,
-    candidate: Fitted,
-    reference: Model,
-    on_corpus: NDArray[np.str_],
-    held: Check,
-) -> Trial:
-    """Put the candidate to the other checks, too."""
+def _weigh(trial: Setting, candidate: Fitted, rival: Rival) -> Trial:
+    """Put the candidate to the gate."""
     material, base = trial.material, trial.material.base
     outside = candidate.out_of_fold[: len(base)]
     found = judged(outside, candidate.thresholds).verdicts
-    before, after = (judge_views(trial.feedback(), model) for model in (reference, candidate))
-    parts = gate.parts(base, on_corpus, found)
+    before, after = (judge_views(trial.feedback(), model) for model in (rival.model, candidate))
+    parts = gate.parts(base, rival.on_corpus, found)
     learned = judge_views(trial.views.of(np.arange(len(base))), candidate)
     labels = np.array([example.label for example in base], dtype=np.str_)
     return Trial(
         material=material,
         views=trial.views,
+        settings=trial.settings,
         candidate=candidate,
-        reference=reference,
+        reference=rival.model,
         before=before,
         after=after,
         unseen=judged(candidate.out_of_fold[len(base) :], candidate.thresholds),
         parts=parts,
-        of_corpus=tally(labels, on_corpus, found),
+        of_corpus=tally(labels, rival.on_corpus, found),
         checks=[
             gate.budget(base, outside, candidate.thresholds, trial.settings),
             gate.corrections(material.feedback, before, after),
             gate.floor(parts),
             gate.regression(base, learned.verdicts),
-            held,
+            trial.held_out(candidate, rival),
         ],
     )

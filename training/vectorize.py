@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from milter.spam.features import SIZE, views
 from milter.spam.tokens import tokenize
 from milter.spam.verdict import most_fake
 from training.jobs import Jobs, run
+from training.spool import Growing, taken
 
 # Mails a job: large enough that handing them to another process does not cost more than the work.
 _BATCH = 50
@@ -24,7 +25,7 @@ _BATCH = 50
 class Views:
     """The views of n mails: ``matrix`` (v, SIZE), one row a view, and ``mail`` (v,), whose it is.
 
-    A mail's views stand together, the whole mail first.
+    A mail's views stand together, the whole mail first. The matrix lies in a file (``spool``).
     """
 
     matrix: csr_matrix
@@ -38,41 +39,48 @@ class Views:
     @property
     def whole(self) -> csr_matrix:
         """The rows of the whole mails, (n, SIZE)."""
-        return self.matrix[self.first]
+        return taken(self.matrix, self.first)
 
     def of(self, mails: NDArray[np.int64]) -> Views:
         """The views of some of the mails, which are numbered anew in their order."""
-        kept = np.isin(self.mail, mails)
-        return Views(self.matrix[kept], np.unique(self.mail[kept], return_inverse=True)[1])
+        kept = np.flatnonzero(np.isin(self.mail, mails))
+        numbers = np.unique(self.mail[kept], return_inverse=True)[1]
+        return Views(taken(self.matrix, kept), numbers)
 
     def worst(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of ``logits`` (v, 3), those of the view of each mail that speaks most for fake, (n, 3).
 
         That is how the filter judges (``milter.spam.verdict.judge``).
         """
-        if not len(logits):
-            return logits
-        parts = np.split(logits, np.flatnonzero(np.diff(self.mail)) + 1)
-        return np.stack([part[most_fake(part)] for part in parts])
+        ends = np.append(self.first, len(logits)).tolist()
+        rows = [at + most_fake(logits[at:end]) for at, end in pairwise(ends)]
+        result: NDArray[np.float64] = logits[rows]
+        return result
 
 
 def read_views(
-    contents: Sequence[bytes], jobs: Jobs = 1, progress: Callable[[int], None] | None = None
+    contents: Iterable[bytes], jobs: Jobs = 1, progress: Callable[[int], None] | None = None
 ) -> Views:
-    """Read n mails (octets, CRLF lines).
+    """Read n mails (octets, CRLF lines), one after another: they need not be in memory at once.
 
     ``jobs`` work side by side (``training.jobs``); ``progress`` is called with the number of mails
     done after each batch.
     """
-    batches = [contents[at : at + _BATCH] for at in range(0, len(contents), _BATCH)]
-    parts, done = [], 0
-    for part in run(jobs, _rows, None, batches):
-        parts.append(part)
+    matrix, counts, done = Growing(SIZE), [np.zeros(0, np.int64)], 0
+    for part in run(jobs, _rows, None, _batches(contents)):
+        matrix.add_arrays(part.ids, part.values, part.lengths)
+        counts.append(part.views)
         done += len(part.views)
         if progress:
             progress(done)
-    counts = np.concatenate([part.views for part in parts] or [np.zeros(0, np.int64)])
-    return Views(_as_matrix(parts), np.repeat(np.arange(len(counts)), counts))
+    views = np.concatenate(counts)
+    return Views(matrix.matrix(), np.repeat(np.arange(len(views)), views))
+
+
+def _batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    left = iter(contents)
+    while batch := list(islice(left, _BATCH)):
+        yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +105,3 @@ def _rows(_: None, contents: Sequence[bytes]) -> _Rows:
         lengths=np.array([len(row.ids) for row in rows]),
         views=np.array([len(mail) for mail in mails]),
     )
-
-
-def _as_matrix(parts: Sequence[_Rows]) -> csr_matrix:
-    """All vectors as the rows of a matrix (v, SIZE)."""
-    lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
-    ids: Any = np.concatenate([part.ids for part in parts]) if parts else []
-    values: Any = np.concatenate([part.values for part in parts]) if parts else []
-    return csr_matrix((values, ids, np.cumsum(lengths)), shape=(len(lengths) - 1, SIZE))

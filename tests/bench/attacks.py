@@ -78,11 +78,9 @@ class Feedback:
         self.filed += 1
         return put(path, content, _BEGIN + 3600 * self.filed)
 
-    def honest(self, flipped: float = 0.0) -> None:
+    def honest(self, flipped: float = 0.0, campaigns: Sequence[str] = families.CHOSEN_BY) -> None:
         """Campaigns filed as fake and wanted mails as none, a share of them the other way round."""
-        right = [
-            ("fake", mail) for name in families.CHOSEN_BY for mail in families.mails(name, "learn")
-        ]
+        right = [("fake", mail) for name in campaigns for mail in families.mails(name, "learn")]
         right += [("none", mail) for mail in self.wanted.mails(_WANTED)]
         chance = random.Random(7)
         chance.shuffle(right)
@@ -101,6 +99,11 @@ Attack = Callable[[Feedback], "Callable[[int], None] | None"]
 def honest(feedback: Feedback) -> None:
     """No attack: what the others are to be compared with."""
     feedback.honest()
+
+
+def other_campaigns(feedback: Feedback) -> None:
+    """No attack, but campaigns that have much in common with wanted mail of the corpus."""
+    feedback.honest(campaigns=families.SECOND)
 
 
 def flipped_5(feedback: Feedback) -> None:
@@ -176,6 +179,7 @@ _BROKEN = (
 
 ATTACKS: dict[str, Attack] = {
     "none at all": honest,
+    "none, other campaigns": other_campaigns,
     "5 % of labels flipped": flipped_5,
     "20 % of labels flipped": flipped_20,
     "500 wanted mails as fake": one_owner,

@@ -1,4 +1,4 @@
-"""Six invented campaigns that the corpus does not have, each of twenty mails in other words.
+"""Eight invented campaigns that the corpus does not have, each of twenty mails in other words.
 
 ``families/*.toml``: ten mails of each to learn from, and ten that no model may see before it
 judges them. Everybody and everything in them is invented.
@@ -14,9 +14,11 @@ from typing import Literal
 FOLDER = Path(__file__).with_name("families")
 #: A German campaign, an English one, one in both languages: by them the settings were chosen.
 CHOSEN_BY = ("lichterpfad", "earleaf", "sprachzwilling")
-#: The same, written after all was chosen: nothing is to be chosen by what comes out for these.
-FRESH = ("lesepuls", "openhearth", "fragefuchs")
-NAMES = (*CHOSEN_BY, *FRESH)
+#: The same, written after all that was chosen; by them the steps of a cautious candidate were.
+SECOND = ("lesepuls", "openhearth", "fragefuchs")
+#: A German and an English one, written after that: nothing is to be chosen by what comes out.
+FRESH = ("nebenzimmer", "larkannual")
+NAMES = (*CHOSEN_BY, *SECOND, *FRESH)
 
 Part = Literal["learn", "unseen"]
 

@@ -5,9 +5,10 @@
 
 Campaigns that the corpus does not have (``families/``), one at a time: after 1, 3, 5 and 10
 of its mails were filed as fake, which of ten others, worded anew, does the model call fake? The
-mails go the way of every correction: a folder, labels and guards, a fit with corpus and folds. Of
-mail that is only measured on (``--measure``), every wanted mail is counted that a model calls fake
-and the one of the corpus alone does not.
+mails go the way of every correction: a folder, labels and guards, candidates, and the gate beside
+the model of the corpus alone, which stays where it refuses all of them. Of mail that is only
+measured on (``--measure``), every wanted mail is counted that a model calls fake and the one of the
+corpus alone does not.
 
 The goal: after five corrections nine of ten are caught of each campaign, and no wanted mail more is
 called fake. Exit status 1 where it is missed. ``training/NOTES.md`` says what was chosen by what.
@@ -46,13 +47,14 @@ from harness.feedback import put
 
 from milter.spam.bundle import LABELS
 from milter.spam.verdict import Verdict
-from training.compare import judge_views
+from training.compare import judge_views, judged
 from training.data import Example, read_corpus, wanted
 from training.feedback.collect import collect
 from training.feedback.examples import as_examples
 from training.feedback.settings import FeedbackSettings
 from training.fit import FitSettings, Fitted, fit_views
 from training.jobs import Jobs
+from training.trial import Material, Rival, Setting, boldest
 from training.vectorize import Views, read_views
 
 STEPS = (0, 1, 3, 5, 10)
@@ -65,6 +67,7 @@ _FEEDBACK = FeedbackSettings()
 class Point:
     """A campaign after some corrections. ``unsure``: neither caught nor passed over.
 
+    ``learned``: how many mails the model in use has learned then; none where the gate refused.
     ``newly``: by set of the measuring mail, wanted mails called fake by this model and not by that
     of the corpus alone; None where there is no such mail. ``corpus``: the same of the corpus'
     wanted mails, each judged by models that saw none of its theme, as a difference in number.
@@ -90,34 +93,42 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The corpus, read, and the model of it alone."""
+    """The corpus, read, and the model of it alone, which candidates are compared with."""
 
     examples: list[Example]
     views: Views
     settings: FitSettings
     alone: Fitted
+    rival: Rival
 
     @classmethod
     def of(cls, corpus: Path, settings: FitSettings, cache: Path | None, jobs: Jobs) -> Base:
         """Read ``corpus`` and fit its model."""
         examples = read_corpus(corpus)
         views = views_of(examples, cache, jobs)
-        return cls(examples, views, settings, fit_views(views, examples, settings, jobs))
+        alone = fit_views(views, examples, settings, jobs)
+        rival = Rival(alone, judged(alone.out_of_fold, alone.thresholds).verdicts)
+        return cls(examples, views, settings, alone, rival)
 
     def corrected(self, mails: Sequence[bytes]) -> tuple[Fitted, int]:
-        """The model that has learned ``mails`` as fake, too, and how many the guards let pass."""
+        """The model that is in use when ``mails`` were filed as fake, and how many it learned."""
         if not mails:
             return self.alone, 0
-        filed = self._filed(mails)
-        views = joined(self.views, read_views([example.content for example in filed]))
-        return fit_views(views, [*self.examples, *filed], self.settings), len(filed)
+        material = self._filed(mails)
+        views = joined(self.views, read_views([example.content for example in material.feedback]))
+        found = boldest(Setting(material, views, self.settings, 1), self.rival, lambda *_: None)
+        if found.refusals:
+            return self.alone, 0
+        return found.candidate, len(found.material.feedback)
 
-    def _filed(self, mails: Sequence[bytes]) -> list[Example]:
+    def _filed(self, mails: Sequence[bytes]) -> Material:
         with tempfile.TemporaryDirectory(prefix="coop-curve-") as folder:
             for number, octets in enumerate(mails):
                 put(Path(folder) / "fake" / f"{number}.eml", octets, 1.79e9 + 3600 * number)
             found = collect([Path(folder)], _FEEDBACK, base=self.examples)
-        return as_examples(found.mails, _FEEDBACK.shared_domains)
+        filed = as_examples(found.mails, _FEEDBACK.shared_domains)
+        moved = {mail.key: mail.moved for mail in found.mails}
+        return Material(self.examples, filed, [moved[example.key] for example in filed])
 
     def wanted_called_fake(self, model: Fitted) -> int:
         """Of the corpus, by models that saw none of the theme."""

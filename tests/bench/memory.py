@@ -31,7 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started as a script
 
-from bench.soak import Outcome, Session, attempt, on_the_wire
+from bench.soak_send import Outcome, Session, attempt, on_the_wire
 from harness.filter import running_filter
 from harness.ports import free_port, listens, wait_until
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from milter.mail import header
 from milter.mail.mime import MAX_HEADER
 from training.feedback.mails import Fate, FeedbackMail, Outcome, Reason
+from training.spool import Kept
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"|\([^()]*+\)')
 _ADDRESS = re.compile(rb"([^\s<>@,;:]+)@([A-Za-z0-9.\-\x80-\xff]*[A-Za-z0-9\x80-\xff])")
@@ -19,10 +23,15 @@ _GENERIC = frozenset("ac co com edu gob gouv gov gv ltd me mil ne net nom or org
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A mail that could be learned, with what it is compared by (``near.shingles``)."""
+    """A mail that could be learned, and where it is put aside what it is compared by."""
 
     mail: FeedbackMail
-    shingles: frozenset[int]
+    compared: Kept
+
+    @property
+    def shingles(self) -> NDArray[np.int64]:
+        """What ``near.shingles`` found."""
+        return np.frombuffer(self.compared.read(), np.int64)
 
     def fate(self, outcome: Outcome, reason: Reason = "") -> Fate:
         """What became of it."""

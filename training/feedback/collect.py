@@ -29,6 +29,7 @@ from training.feedback.folders import Filed, scan
 from training.feedback.mails import Collected, Fate, FeedbackMail
 from training.feedback.settings import FeedbackSettings
 from training.feedback.unwrap import unwrapped
+from training.spool import Spool
 
 # Words (subject and body) below which the filter judges no mail: nothing can be learned from it.
 _TOO_LITTLE = 4
@@ -72,9 +73,9 @@ def _read(
     settings: FeedbackSettings,
     progress: Callable[[int], None] | None,
 ) -> tuple[list[Candidate], list[Fate]]:
-    candidates, fates = [], []
+    candidates, fates, spool = [], [], Spool()
     for number, filed in enumerate(found, 1):
-        read = [filed] if isinstance(filed, Fate) else _mails(filed, settings)
+        read = [filed] if isinstance(filed, Fate) else _mails(filed, settings, spool)
         for result in read:
             if isinstance(result, Fate):
                 fates.append(result)
@@ -85,7 +86,7 @@ def _read(
     return candidates, fates
 
 
-def _mails(filed: Filed, settings: FeedbackSettings) -> list[Candidate | Fate]:
+def _mails(filed: Filed, settings: FeedbackSettings, spool: Spool) -> list[Candidate | Fate]:
     """The mails of one file: more than one where several were forwarded with it."""
     content = as_content(filed.octets)
     if not is_mail(content):
@@ -98,12 +99,12 @@ def _mails(filed: Filed, settings: FeedbackSettings) -> list[Candidate | Fate]:
     if len(inner) > 1:
         sources = [f"{filed.source}/{number}" for number in range(1, len(inner) + 1)]
     return [
-        _mail(filed, source, canonical(mail, settings.subject_tag))
+        _mail(filed, source, canonical(mail, settings.subject_tag), spool)
         for source, mail in zip(sources, inner, strict=True)
     ]
 
 
-def _mail(filed: Filed, source: str, content: bytes) -> Candidate | Fate:
+def _mail(filed: Filed, source: str, content: bytes, spool: Spool) -> Candidate | Fate:
     text = read_text(content)
     mail = FeedbackMail(
         key=key(content),
@@ -112,9 +113,9 @@ def _mail(filed: Filed, source: str, content: bytes) -> Candidate | Fate:
         owner=filed.owner,
         source=source,
         moved=filed.moved,
-        content=content,
+        octets=spool.keep(content),
     )
-    candidate = Candidate(mail, near.shingles(text))
+    candidate = Candidate(mail, spool.keep(near.shingles(text).tobytes()))
     if filed.trashed:
         return candidate.fate("withdrawn", "trashed")
     if not text.readable:

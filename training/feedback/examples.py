@@ -40,21 +40,22 @@ def as_examples(mails: Sequence[FeedbackMail], shared_domains: tuple[str, ...]) 
     ``shared_domains``: those of mail providers, where one sender is not the sibling of the next.
     """
     ordered = sorted(mails, key=lambda mail: mail.key)
-    texts = [read_text(mail.content) for mail in ordered]
-    marks = [
-        _marks(mail.content, text.subject, shared_domains)
-        for mail, text in zip(ordered, texts, strict=True)
-    ]
+    languages, marks = [], []
+    for mail in ordered:
+        content = mail.content
+        text = read_text(content)
+        languages.append(language(f"{text.subject}\n{text.body}"))
+        marks.append(_marks(content, text.subject, shared_domains))
     return [
         Example(
             name=f"{FEEDBACK}{mail.label}/{mail.key}",
             label=mail.label,
-            language=language(f"{text.subject}\n{text.body}"),
+            language=spoken,
             group=f"{FEEDBACK}{ordered[first].key}",
-            content=mail.content,
+            octets=mail.octets,
             latest=_day(mail.moved),
         )
-        for mail, text, first in zip(ordered, texts, _clusters(marks), strict=True)
+        for mail, spoken, first in zip(ordered, languages, _clusters(marks), strict=True)
     ]
 
 

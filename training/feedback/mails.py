@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from training.spool import Kept, octets_of
+
 #: What became of a mail. ``known`` mails add nothing: another copy of theirs stands for them.
 Outcome = Literal["learned", "known", "refused", "withdrawn", "unreadable"]
 
@@ -52,7 +54,8 @@ class FeedbackMail:
     ``message_id``: without angle brackets, empty where there is none. ``label``: ``fake``,
     ``genuine`` or ``none``. ``owner``: the user whose folder it lies in, empty where there is one
     only. ``source``: its path (or ``mbox#n``), for people. ``moved``: Unix time at which it came
-    into the folder, as far as known. ``content``: unwrapped, without what the filter added, CRLF.
+    into the folder, as far as known. ``octets``: the mail, unwrapped, without what the filter
+    added, CRLF; or where that is put aside.
     """
 
     key: str
@@ -61,7 +64,12 @@ class FeedbackMail:
     owner: str
     source: str
     moved: float
-    content: bytes
+    octets: bytes | Kept
+
+    @property
+    def content(self) -> bytes:
+        """The mail."""
+        return octets_of(self.octets)
 
 
 @dataclass(frozen=True, slots=True)

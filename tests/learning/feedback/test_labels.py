@@ -6,11 +6,13 @@ import os
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness.feedback import collected, fates, learned, letter, prose, put
 
 from milter.mail.folder import as_content
 from milter.mail.text import read_text
+from training.feedback import near
 from training.feedback.mails import Collected
 from training.feedback.near import leaders, shingles
 
@@ -118,7 +120,26 @@ def test_the_index_finds_what_comparing_all_pairs_finds(seed: int) -> None:
                 and 2 * len(own & mails[other]) >= threshold * (len(own) + len(mails[other]))
             )
             plain[key] = next(near, key)
-        assert leaders(mails, threshold) == plain
+        found = leaders(mails, lambda key: np.array(sorted(mails[key])), threshold)
+        assert found == plain
+
+
+def test_mails_of_a_few_paragraphs_are_not_compared_pair_by_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each has something of nearly all others; a copy of one is found all the same."""
+    most, number, source = 10, 300, random.Random(3)
+    monkeypatch.setattr(near, "_MOST_COMPARED", most)
+    mails = {f"{n:03}": source.sample(range(200), 40) for n in range(number)}
+    mails["copy"] = mails["007"]
+    asked: list[str] = []
+
+    def shingles(key: str) -> np.ndarray:
+        asked.append(key)
+        return np.array(sorted(mails[key]))
+
+    assert leaders(mails, shingles, 0.8) == {key: key for key in mails} | {"copy": "007"}
+    assert len(asked) < (2 * most + 3) * len(mails)  # of all pairs there are seven times as many
 
 
 def test_shingles_of_a_long_mail_are_bounded() -> None:
