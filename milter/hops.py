@@ -5,7 +5,7 @@ from __future__ import annotations
 from milter import maildir, tls
 from milter.config import Settings
 from milter.smtp.endpoint import Endpoint
-from milter.smtp.idle import Idle
+from milter.smtp.idle import MOST, Idle
 from milter.smtp.next_hop import LmtpNextHop, NextHop, NextHopTls, SmtpNextHop, Timeouts
 
 
@@ -23,7 +23,8 @@ class Ways:
         self._onward = _endpoint(settings.filter.next_hop)
         self._outgoing = _endpoint(settings.trust.outgoing_next_hop) or self._onward
         ends = [end for end in (self._onward, self._outgoing) if end] if keep else []
-        self._idle = {end: Idle() for end in ends}
+        most = max(1, MOST // settings.filter.workers)
+        self._idle = {end: Idle(most) for end in ends}
 
     def onward(self) -> NextHop:
         """For judged and released mail: ``[filter] next_hop``, or the Maildir instead."""

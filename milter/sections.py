@@ -142,8 +142,8 @@ class Model:
     )
     version: str = setting(
         "current",
-        'Which bundle: its version, or "current" for the one published last. Old bundles are removed '
-        'in time: for one that is named here put a file "keep" into its folder.',
+        'Which bundle: its version, or "current" for the one published last. Old bundles are '
+        'removed in time: for one that is named here put a file "keep" into its folder.',
     )
 
 

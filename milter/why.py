@@ -45,8 +45,8 @@ _REASONS = {
     "several-parties": "it is part of a conversation with several people, or of a list",
     "trusted-sender": "the settings trust its sender",
     "too-little-text": "it has fewer words than the filter judges by",
-    "alone": "all the other mails speak against what it was filed as, and the model that had learned "
-    "it was refused",
+    "alone": "all the other mails speak against what it was filed as, and the model that had "
+    "learned it was refused",
     "gate": "the model that had learned it was worse than the one in use",
     "trashed": "its owner has marked it as deleted",
     "gone": "it is not in the feedback folder any more",

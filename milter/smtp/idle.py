@@ -10,7 +10,8 @@ at a time has them free for others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from milter.smtp.wire import Wire
@@ -18,11 +19,12 @@ from milter.smtp.wire import Wire
 #: EHLO keywords (RFC 5321 4.1.1.1) with their parameters, both in the next hop's octets.
 Capabilities = Mapping[bytes, bytes]
 
-# Connections that are kept at a time: the sessions of a busy filter hand them to each other.
-_MOST = 8
-# Seconds that one is kept unused, and that it is used in all (smtp_connection_cache_time_limit,
-# smtp_connection_reuse_time_limit); mails that it carries (smtp_connection_reuse_count_limit).
-_KEPT, _USED, _MAILS = 2.0, 60.0, 100
+#: Connections that are kept at a time, of all workers: busy sessions hand them to each other.
+MOST = 8
+# Seconds that one is kept unused, at least, and that it is used in all; mails that are begun on it
+# (smtp_connection_cache_time_limit, ..._reuse_time_limit, ..._reuse_count_limit). Postfix takes
+# offence at more than a hundred mails on one that are given up again (smtpd_junk_command_limit).
+_KEPT, _USED, _MAILS = 1.0, 60.0, 100
 
 
 @dataclass(slots=True)
@@ -67,9 +69,15 @@ class Link:
 
 
 class Idle:
-    """The connections to one next hop that no session has just now, the last used on top."""
+    """The connections to one next hop that no session has just now, the last used on top.
 
-    def __init__(self) -> None:
+    ``most`` are kept. None is while a session waits for a new one: a next hop that serves no more
+    than some at a time may have that wait until another one ends.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._wanting = 0
         self._links: list[Link] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -83,9 +91,18 @@ class Idle:
             link.quit()
         return None
 
+    @contextmanager
+    def wanting(self) -> Iterator[None]:
+        """While the block runs, somebody waits for a new connection."""
+        self._wanting += 1
+        try:
+            yield
+        finally:
+            self._wanting -= 1
+
     def keep(self, link: Link) -> None:
         """Keep it for the next session, or say QUIT."""
-        if self._closed or link.worn or len(self._links) >= _MOST:
+        if self._closed or self._wanting or link.worn or len(self._links) >= self._most:
             link.quit()
             return
         link.unused_since = link.wire.now()

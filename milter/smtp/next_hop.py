@@ -11,7 +11,7 @@ import logging
 import math
 import ssl
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -117,7 +117,8 @@ class SmtpNextHop:
     async def _open_anew(self) -> None:
         self._until = _now() + self._timeouts.connect
         try:
-            await self._open()
+            with self._idle.wanting() if self._idle else nullcontext():
+                await self._open()
         except OSError as error:  # TimeoutError and ssl.SSLError are OSErrors
             raise self._broken(error) from error
         except BaseException:  # cancelled, too: it may not even be connected
@@ -173,10 +174,20 @@ class SmtpNextHop:
             if reply.code != 421:
                 return reply
         # One that was used before may time out at this very moment. Nothing of this mail is lost.
-        await self._open_anew()
+        await self._open_again()
         return await self._begin(sender, client)
 
+    async def _open_again(self) -> None:
+        """Connect anew within a mail, whose sender was told what could be done before."""
+        before = self.capabilities
+        await self._open_anew()
+        if not before.keys() <= self.capabilities.keys():
+            await self.close()
+            raise NextHopError(f"{self._endpoint} can do less than a moment ago")
+
     async def _begin(self, sender: Address, client: Mapping[bytes, bytes]) -> Reply:
+        assert self._link
+        self._link.mails += 1
         if client:
             await self._xforward(client)
         reply = await self._command(b"MAIL FROM:" + bytes(sender), self._timeouts.reply)
@@ -222,12 +233,9 @@ class SmtpNextHop:
         try:
             self._write(last)
             await self._taken_in()
-            reply = await self._reply(self._timeouts.final)
+            reply = await self._answer(self._timeouts.final)
         except NextHopError as error:
             raise NextHopUnsure(f"{error}, behind our final dot") from error
-        assert self._link
-        self._link.mails += 1
-        self._note(reply, 2)
         if not reply.final:
             await self.close()
             raise NextHopError(f"{self._endpoint} answers the final dot with {reply}")
@@ -267,16 +275,21 @@ class SmtpNextHop:
 
     async def _command(self, line: bytes, timeout: float, wanted: int = 2) -> Reply:
         """The reply to a command; ``wanted`` is the first digit of one that all is well after."""
+        if self._connected().arrived:  # it would be taken for the reply
+            raise self._broken(ConnectionResetError("said something unasked"))
         self._write(line + b"\r\n")
+        return await self._answer(timeout, wanted)
+
+    async def _answer(self, timeout: float, wanted: int = 2) -> Reply:
+        """The reply to what was sent. Until it has come, nobody else may have the connection."""
+        assert self._link
+        link, spotless = self._link, self._link.spotless
+        link.spotless = False
         reply = await self._reply(timeout)
-        self._note(reply, wanted)
+        link.spotless = spotless and reply.code // 100 == wanted
         if reply.code == 421:  # RFC 5321 3.8: it is closing the connection
             await self.close()
         return reply
-
-    def _note(self, reply: Reply, wanted: int) -> None:
-        if self._link and reply.code // 100 != wanted:
-            self._link.spotless = False
 
     def _write(self, octets: bytes) -> None:
         try:

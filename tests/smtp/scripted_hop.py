@@ -61,6 +61,11 @@ class ScriptedHop:
         if self.answers.get("connect") == REFUSE:
             self._server.close()
 
+    def say(self, octets: bytes) -> None:
+        """Send them on every connection, unasked."""
+        for writer in self._writers:
+            writer.write(octets)
+
     def hang_up(self) -> None:
         """Close every connection without a word."""
         for writer in self._writers:

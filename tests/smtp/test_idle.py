@@ -42,13 +42,22 @@ async def names_a_recipient(client: SmtpNextHop) -> None:
     await client.rcpt(RECIPIENT)
 
 
-def sessions(hop: ScriptedHop, *uses: Session, pause: float = 0) -> list[int]:
+async def all_commands(client: SmtpNextHop) -> None:
+    await client.open()
+    await client.mail(SENDER, {b"ADDR": b"192.0.2.1"})
+    await client.rcpt(RECIPIENT)
+    await client.reset()
+
+
+def sessions(
+    hop: ScriptedHop, *uses: Session, pause: float = 0, most: int = idle.MOST
+) -> list[int]:
     """Let one session after the other talk to ``hop``; how many connections it had after each."""
     connections = []
 
     async def main() -> None:
         await hop.start()
-        unused = Idle()
+        unused = Idle(most)
         endpoint = Endpoint("127.0.0.1", hop.port)
         try:
             for use in uses:
@@ -144,6 +153,52 @@ class TestNotHandedOn:
         assert sessions(hop, names_a_recipient, whole_mail) == [1, 2]
         assert commands(hop)[0] == [b"EHLO filter.example", *MAIL[:2], b"QUIT"]
 
+    @pytest.mark.parametrize("command", ["XFORWARD", "MAIL", "RCPT", "RSET"])
+    def test_given_up_before_the_reply(self, command: str) -> None:
+        """The reply would be taken for that to somebody else's command."""
+
+        async def gives_up(client: SmtpNextHop) -> None:
+            hop.gates[command] = asyncio.Event()
+            task = asyncio.create_task(all_commands(client))
+            await asyncio.wait_for(hop.reached[command].wait(), rig.PATIENCE)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            asyncio.get_running_loop().call_soon(hop.gates.pop(command).set)
+
+        hop = ScriptedHop()
+        assert sessions(hop, gives_up, whole_mail) == [1, 2]
+        assert len(hop.mails) == 1
+
+    def test_ending_at_the_dot(self) -> None:
+        async def told_so(client: SmtpNextHop) -> None:
+            assert (await whole_mail(client)).code == 421
+
+        assert sessions(ScriptedHop({"dot 1": b"421 4.3.2 closing\r\n"}), told_so, whole_mail) == [
+            1,
+            2,
+        ]
+
+    def test_while_somebody_waits_for_a_new_one(self) -> None:
+        """A server that serves one at a time greets the next when the first is gone."""
+
+        async def in_the_way(client: SmtpNextHop) -> None:
+            await client.open()
+            assert client._idle
+            endpoint = Endpoint("127.0.0.1", hop.port)
+            other = SmtpNextHop(endpoint, "filter.example", rig.PATIENT, idle=client._idle)
+            hop.gates["greeting"] = asyncio.Event()
+            hop.reached["greeting"].clear()
+            waiting = asyncio.create_task(other.open())
+            await asyncio.wait_for(hop.reached["greeting"].wait(), rig.PATIENCE)
+            await client.close()
+            await asyncio.wait_for(hop.reached["QUIT"].wait(), rig.PATIENCE)
+            hop.gates.pop("greeting").set()
+            await waiting
+            await other.close()
+
+        hop = ScriptedHop()
+        assert sessions(hop, in_the_way) == [2]
+
     def test_server_has_hung_up(self) -> None:
         async def mail_and_end(client: SmtpNextHop) -> None:
             await whole_mail(client)
@@ -160,10 +215,9 @@ class TestNotHandedOn:
         monkeypatch.setattr(idle, "_USED", 0.0)
         assert sessions(ScriptedHop(), whole_mail, whole_mail) == [1, 2]
 
-    def test_more_than_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(idle, "_MOST", 0)
+    def test_more_than_are_kept(self) -> None:
         hop = ScriptedHop()
-        assert sessions(hop, whole_mail, whole_mail) == [1, 2]
+        assert sessions(hop, whole_mail, whole_mail, most=0) == [1, 2]
         assert all(lines[-1] == b"QUIT" for lines in commands(hop))
 
     def test_unused_for_longer_than_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +239,29 @@ class TestEndsInTheMoment:
         hop = ScriptedHop({"MAIL 2": answer})
         assert sessions(hop, whole_mail, whole_mail) == [1, 2]
         assert len(hop.mails) == 2
+
+    def test_new_one_can_do_less(self) -> None:
+        """The sender was told otherwise, and what it has said may now be refused for good."""
+
+        async def fails(client: SmtpNextHop) -> None:
+            await client.open()
+            with pytest.raises(NextHopError, match="less than a moment ago"):
+                await client.mail(SENDER, {})
+
+        hop = ScriptedHop({"MAIL 2": DROP, "EHLO 2": b"250 next.example\r\n"})
+        assert sessions(hop, whole_mail, fails) == [1, 2]
+
+    def test_says_something_unasked(self) -> None:
+        """It would be taken for the reply to MAIL."""
+
+        async def after_a_while(client: SmtpNextHop) -> None:
+            await client.open()
+            hop.say(b"250 2.0.0 and another thing\r\n")
+            await asyncio.sleep(0.05)
+            await client.mail(SENDER, {})
+
+        hop = ScriptedHop()
+        assert sessions(hop, whole_mail, after_a_while) == [1, 2]
 
     def test_told_of_the_client_again(self) -> None:
         async def of_a_client(client: SmtpNextHop) -> None:
