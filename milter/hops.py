@@ -17,6 +17,7 @@ class Ways:
 
     def __init__(self, settings: Settings, *, keep: bool = False) -> None:
         self._settings = settings
+        self._hostname = settings.hostname  # asks the system
         self._tls: NextHopTls | None = tls.for_next_hop(settings)
         limits = settings.limits
         self._timeouts = Timeouts(limits.connect, limits.reply, limits.final, limits.total)
@@ -39,7 +40,7 @@ class Ways:
             return maildir.MaildirNextHop(self._settings.filter.maildir)
         client = LmtpNextHop if endpoint.lmtp else SmtpNextHop
         idle = self._idle.get(endpoint)
-        return client(endpoint, self._settings.hostname, self._timeouts, self._tls, idle)
+        return client(endpoint, self._hostname, self._timeouts, self._tls, idle)
 
     def close(self) -> None:
         """Hang up what was kept."""

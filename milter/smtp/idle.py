@@ -25,6 +25,8 @@ MOST = 8
 # (smtp_connection_cache_time_limit, ..._reuse_time_limit, ..._reuse_count_limit). Postfix takes
 # offence at more than a hundred mails on one that are given up again (smtpd_junk_command_limit).
 _KEPT, _USED, _MAILS = 1.0, 60.0, 100
+# Seconds in which a next hop greets that has a process to spare.
+_GREETED = 0.1
 
 
 @dataclass(slots=True)
@@ -71,13 +73,13 @@ class Link:
 class Idle:
     """The connections to one next hop that no session has just now, the last used on top.
 
-    ``most`` are kept. None is while a session waits for a new one: a next hop that serves no more
-    than some at a time may have that wait until another one ends.
+    ``most`` are kept. None is while a session waits long for a new one: a next hop that serves no
+    more than some at a time has that wait until another one ends.
     """
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._wanting = 0
+        self._wanted: list[float] = []  # since when, the loop's time
         self._links: list[Link] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -94,18 +96,21 @@ class Idle:
     @contextmanager
     def wanting(self) -> Iterator[None]:
         """While the block runs, somebody waits for a new connection."""
-        self._wanting += 1
+        since = asyncio.get_running_loop().time()
+        self._wanted.append(since)
         try:
             yield
         finally:
-            self._wanting -= 1
+            self._wanted.remove(since)
 
     def keep(self, link: Link) -> None:
         """Keep it for the next session, or say QUIT."""
-        if self._closed or self._wanting or link.worn or len(self._links) >= self._most:
+        now = link.wire.now()
+        in_the_way = bool(self._wanted) and now - self._wanted[0] > _GREETED
+        if self._closed or in_the_way or link.worn or len(self._links) >= self._most:
             link.quit()
             return
-        link.unused_since = link.wire.now()
+        link.unused_since = now
         self._links.append(link)
         self._look_later()
 

@@ -178,8 +178,12 @@ class TestNotHandedOn:
             2,
         ]
 
-    def test_while_somebody_waits_for_a_new_one(self) -> None:
+    @pytest.mark.parametrize(("patience", "kept"), [(0.0, False), (rig.PATIENCE, True)])
+    def test_while_somebody_waits_long_for_a_new_one(
+        self, monkeypatch: pytest.MonkeyPatch, patience: float, kept: bool
+    ) -> None:
         """A server that serves one at a time greets the next when the first is gone."""
+        monkeypatch.setattr(idle, "_GREETED", patience)
 
         async def in_the_way(client: SmtpNextHop) -> None:
             await client.open()
@@ -190,8 +194,9 @@ class TestNotHandedOn:
             hop.reached["greeting"].clear()
             waiting = asyncio.create_task(other.open())
             await asyncio.wait_for(hop.reached["greeting"].wait(), rig.PATIENCE)
+            await asyncio.sleep(0.01)
             await client.close()
-            await asyncio.wait_for(hop.reached["QUIT"].wait(), rig.PATIENCE)
+            assert bool(client._idle._links) == kept
             hop.gates.pop("greeting").set()
             await waiting
             await other.close()

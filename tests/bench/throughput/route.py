@@ -44,7 +44,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
         "Server._ended (milter/server.py)",
         "Connection.connection_made (milter/smtp/connection.py)",
     ),
-    "reading: MIME, charsets, HTML": ("(milter/mail/text.py)", "(milter/mail/mime.py)"),
+    "reading: MIME, charsets, text": ("(milter/mail/text.py)", "(milter/mail/mime.py)"),
     "reading: HTML": ("(milter/mail/html.py)",),
     "tokens": ("(milter/spam/tokens.py)", "(milter/spam/fold.py)"),
     "asks, offers, signs": ("(milter/spam/terms.py)",),
@@ -61,7 +61,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "next hop": ("(milter/smtp/next_hop.py)", "(milter/smtp/idle.py)", "(milter/smtp/endpoint.py)"),
     "delivery": ("(milter/delivery.py)", "(milter/held.py)"),
     "sender: commands, content, replies": ("(milter/smtp/",),
-    "the route itself": ("(milter/",),
+    "the route itself": ("Pipeline.__call__ (milter/pipeline.py)",),
     "event loop": (),
 }
 
