@@ -13,6 +13,7 @@ import logging
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,6 +100,38 @@ class Cluster:
         finally:
             done.set()
             thread.join()
+
+
+class Spreading:
+    """A client that gives each worker its copy by itself: one that dies meanwhile goes without.
+
+    By the client's own way the scheduler would try for ever to give that one its copy. All else is
+    the client's own.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def scatter(self, data: Any, *, broadcast: bool = False, **options: object) -> Any:
+        """As the client's own; raises what the last worker failed by where none has its copy."""
+        if not broadcast:
+            return self._client.scatter(data, **options)
+        named = {f"shared-{uuid.uuid4().hex}": item for item in data}
+        # A KeyError is the scheduler's, of a worker that it has struck off its list.
+        gone: tuple[type[BaseException], ...] = (OSError, KeyError, *lost())
+        spread: list[dict[str, Any]] = []
+        fault: BaseException | None = None
+        for worker in self._client.ncores():
+            try:
+                spread.append(self._client.scatter(named, workers=[worker], **options))
+            except gone as error:
+                fault = error
+        if not spread:
+            raise fault or TimeoutError("no worker is there")
+        return list(spread[0].values())
 
 
 @contextmanager

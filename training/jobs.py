@@ -15,7 +15,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
-from training.cluster import CONNECT, Cluster, ClusterError, lost, named
+from training.cluster import CONNECT, Cluster, ClusterError, Spreading, lost, named
 
 # Seconds that one part may take on a cluster, many times what the largest of them needs: past it
 # its worker hangs.
@@ -76,8 +76,9 @@ def _here(jobs: int, threads: bool, calls: Iterator[Any]) -> Iterator[Any]:
 def _on_cluster(cluster: Cluster, shared: object, calls: Iterator[Any]) -> Iterator[Any]:
     heavy = [] if shared is None else [shared]
     try:
+        client = Spreading(cluster.client)
         with parallel_config(
-            backend="dask", client=cluster.client, scatter=heavy, wait_for_workers_timeout=CONNECT
+            backend="dask", client=client, scatter=heavy, wait_for_workers_timeout=CONNECT
         ):
             parallel = Parallel(n_jobs=-1, return_as="generator", timeout=_PART)
             with cluster.watched(parallel):
