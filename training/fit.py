@@ -19,6 +19,7 @@ from training.data import Example, from_feedback, hard_cases, hard_share, wanted
 from training.jobs import Jobs, run
 from training.learner import ThemedRegression, softmax
 from training.lesson import Lesson, fitted, lesson_of, new_learner
+from training.senders import senders_of_pitches, with_senders
 from training.vectorize import Views, read_views
 
 # Mails of which one model takes half a gigabyte while it is fitted.
@@ -106,8 +107,14 @@ def fit(
     progress: Callable[[int], None] | None = None,
 ) -> Fitted:
     """Learn from ``examples`` in ``jobs`` processes; ``progress`` hears of mails read."""
-    views = read_views((example.content for example in examples), jobs, progress)
-    return fit_views(views, examples, settings, jobs)
+    return fit_views(read_examples(examples, jobs, progress), examples, settings, jobs)
+
+
+def read_examples(
+    examples: list[Example], jobs: Jobs = 1, progress: Callable[[int], None] | None = None
+) -> Views:
+    """``examples`` read to what is learned from, words; ``progress`` hears of mails read."""
+    return read_views((example.content for example in examples), jobs, progress, senders=False)
 
 
 def fit_views(
@@ -124,6 +131,7 @@ def fit_views(
     Folds, calibration and thresholds are the written corpus' own, whatever the owner has filed:
     corrections are the mails that a model was wrong about, no sample of the mail that comes in.
     Those of one cluster stand in one fold, as the mails of one theme do.
+    What is known of senders (``training.senders``) is told to the whole model when all is learned.
     """
     lesson = lesson_of(views, examples, settings, left_out)
     models = [_ALL, *range(len(lesson.tests))]
@@ -136,15 +144,19 @@ def fit_views(
     base = [examples[i] for i in written.tolist()]
     learner = _estimator(whole.fold, settings).calibrate(logits[written], lesson.labels[written])
     out_of_fold = softmax(logits / learner.temperature_)
+    found = thresholds(
+        out_of_fold[written], lesson.labels[written], wanted(base), hard_cases(base), settings
+    )
+    step = whole.fold.scale / learner.temperature_
+    weights = with_senders(whole.fold.weights, senders_of_pitches(examples), found.fake, step)
+    learner.coef_ = np.asarray(weights.T * whole.fold.scale, np.float64)
     return Fitted(
         learner=learner,
-        weights=whole.fold.weights,
+        weights=weights,
         scale=whole.fold.scale,
         intercept=learner.intercept_,
         temperature=learner.temperature_,
-        thresholds=thresholds(
-            out_of_fold[written], lesson.labels[written], wanted(base), hard_cases(base), settings
-        ),
+        thresholds=found,
         out_of_fold=out_of_fold,
         folds=tuple(part.fold for part in folds),
         rehearsal=rehearsal,

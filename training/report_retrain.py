@@ -18,12 +18,15 @@ from training.evaluate.page import curves
 from training.feedback.mails import Fate
 from training.gate import Check, Part
 from training.retrain import Outcome, Retrained
+from training.senders import senders_of_pitches
 from training.trial import Trial
 from training.words import Shift, shifts
 
 _FRAME = Path(__file__).with_name("report_retrain.html")
 # Words of each direction; behind these come such that hardly moved.
 _WORDS = 30
+# Senders in their table.
+_SENDERS = 500
 # Mails in the table of fates; those that were not learned come first. receipts.jsonl has all.
 _FATES = 2000
 
@@ -40,6 +43,7 @@ def page(found: Retrained) -> str:
             _curves(trial),
             *sections,
             _words(trial),
+            _senders(trial),
         ]
     return Template(_FRAME.read_text(encoding="utf-8")).substitute(
         style=style(),
@@ -193,6 +197,20 @@ def _words(trial: Trial) -> str:
         _shifts("Words of the feedback mails that speak more for fake than before", gained),
         _shifts("... and that speak less for it", lost),
     )
+
+
+def _senders(trial: Trial) -> str:
+    names = sorted(senders_of_pitches(trial.material.feedback))
+    if not names:
+        return ""
+    caption = (
+        "From these a mail is called fake as soon as it is likelier fake than not by its words. "
+        "One mail of theirs that is filed as wanted clears them."
+    )
+    more = f" The first {_SENDERS} of {len(names)}." if len(names) > _SENDERS else ""
+    rows = [_cells(name) for name in names[:_SENDERS]]
+    shown = table(caption + more, headings("sender", texts=1), [rows])
+    return _section("Whose mail is believed less", shown)
 
 
 def _shifts(caption: str, found: Sequence[Shift]) -> str:

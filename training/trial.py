@@ -19,11 +19,11 @@ from training import gate
 from training.compare import Judgements, Model, Tally, judge_views, judged, newest, tally
 from training.data import Example
 from training.figures import known_as
-from training.fit import FitSettings, Fitted, fit_views
+from training.fit import FitSettings, Fitted, fit_views, read_examples
 from training.gate import Check, Part
 from training.in_use import InUse
 from training.jobs import Jobs
-from training.vectorize import Views, read_views
+from training.vectorize import Views
 
 # The probability of the other label, by models that saw none of its cluster, from which a mail
 # stands alone with its own: siblings, had there been any, would have told them better.
@@ -106,10 +106,8 @@ def run_trial(
 ) -> Trial:
     """Choose a candidate for ``material``, and put it to the gate."""
     total = len(material.base) + len(material.feedback)
-    views = read_views(
-        (example.content for example in material.examples),
-        jobs,
-        lambda done: progress("reading mails", done, total),
+    views = read_examples(
+        material.examples, jobs, lambda done: progress("reading mails", done, total)
     )
     whole = Setting(material, views, settings, jobs)
     corpus = whole.alone(progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from milter.mail.text import read_text
 from milter.spam.features import SIZE, views
-from milter.spam.tokens import tokenize
+from milter.spam.tokens import Tokens, tokenize
 from milter.spam.verdict import most_fake
 from training.jobs import Jobs, run
 from training.spool import Growing, taken
@@ -59,15 +59,18 @@ class Views:
 
 
 def read_views(
-    contents: Iterable[bytes], jobs: Jobs = 1, progress: Callable[[int], None] | None = None
+    contents: Iterable[bytes],
+    jobs: Jobs = 1,
+    progress: Callable[[int], None] | None = None,
+    senders: bool = True,
 ) -> Views:
     """Read n mails (octets, CRLF lines), one after another: they need not be in memory at once.
 
     ``jobs`` work side by side (``training.jobs``); ``progress`` is called with the number of mails
-    done after each batch.
+    done after each batch. ``senders``: whether these are features, as they are to the filter.
     """
     matrix, counts, done = Growing(SIZE), [np.zeros(0, np.int64)], 0
-    for part in run(jobs, _rows, None, _batches(contents)):
+    for part in run(jobs, _rows, senders, _batches(contents)):
         matrix.add_arrays(part.ids, part.values, part.lengths)
         counts.append(part.views)
         done += len(part.views)
@@ -96,8 +99,8 @@ class _Rows:
     views: NDArray[np.int64]
 
 
-def _rows(_: None, contents: Sequence[bytes]) -> _Rows:
-    mails = [views(tokenize(read_text(content))) for content in contents]
+def _rows(senders: bool, contents: Sequence[bytes]) -> _Rows:
+    mails = [views(_tokens(content, senders)) for content in contents]
     rows = [row for mail in mails for row in mail]
     return _Rows(
         ids=np.concatenate([row.ids for row in rows]).astype(np.int32),
@@ -105,3 +108,8 @@ def _rows(_: None, contents: Sequence[bytes]) -> _Rows:
         lengths=np.array([len(row.ids) for row in rows]),
         views=np.array([len(mail) for mail in mails]),
     )
+
+
+def _tokens(content: bytes, senders: bool) -> Tokens:
+    tokens = tokenize(read_text(content))
+    return tokens if senders else replace(tokens, senders=())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from milter.mail import charset, header, mime
 from milter.mail.html import MAX_HTML, to_text
+from milter.mail.sites import read_sites
 
 # Characters of body that are read. A pitch makes its point in the first page; what stands behind
 # some twenty thousand characters is padding, and scoring must stay quick.
@@ -22,14 +23,6 @@ _NO_TEXT_SHARE = 0.05
 
 _ENCODED_WORD = re.compile(
     rb"=\?([!-~]{1,40}?)\?([BbQq])\?([!->@-~]{0,2000}?)\?=(?:[ \t]+(?==\?))?"
-)
-_DOMAIN = re.compile(rb"@((?:[a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{2,63})")
-# Shorter names of sites stand in other words too.
-_SITE_NAME = 4
-# Whose domains say nothing of a site.
-_PROVIDERS = frozenset(
-    "aol freenet gmail gmx googlemail hotmail icloud live mailbox outlook posteo proton "
-    "protonmail t-online web yahoo".split()
 )
 # A line that ends a letter proper: a few words that wish well, in the languages of the corpus.
 _SIGN_OFF = re.compile(
@@ -61,7 +54,8 @@ class MailText:
     """What one mail says. All are Unicode text with LF line ends, empty where there is none.
 
     ``signature``: what stands below the sign-off. ``their_sites`` and ``own_sites``: the names of
-    the domains that the mail goes to and comes from, lower case, without those of mail providers.
+    the domains that the mail goes to and comes from, lower case, without those of mail providers;
+    ``senders``: the sites that it comes from, and addresses at mail providers (``mail.sites``).
     """
 
     subject: str
@@ -71,6 +65,7 @@ class MailText:
     signature: str = ""
     their_sites: tuple[str, ...] = ()
     own_sites: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
 
     @property
     def readable(self) -> bool:
@@ -87,22 +82,17 @@ def read_text(content: bytes) -> MailText:
     visible, hidden = _body(list(mime.text_parts_below(content, fields, start)))
     own, quoted = _split_quoted(visible)
     body, signature = _split_signature(own)
+    sites = read_sites(fields)
     return MailText(
         subject=unencoded(subject[:2000]),
         body=body,
         quoted=quoted,
         hidden=hidden,
         signature=signature,
-        their_sites=_sites(fields, (b"to", b"delivered-to", b"x-original-to")),
-        own_sites=_sites(fields, (b"from", b"reply-to")),
+        their_sites=sites.theirs,
+        own_sites=sites.own,
+        senders=sites.senders,
     )
-
-
-def _sites(fields: list[tuple[bytes, bytes]], names: tuple[bytes, ...]) -> tuple[str, ...]:
-    """The names of the domains in address fields: ``gartenfreunde`` of ``www.gartenfreunde.de``."""
-    values = b" ".join(value[:2000] for name, value in fields if name in names)
-    labels = {domain.split(b".")[-2].decode("ascii") for domain in _DOMAIN.findall(values.lower())}
-    return tuple(sorted(label for label in labels - _PROVIDERS if len(label) >= _SITE_NAME))
 
 
 def unencoded(value: bytes) -> str:

@@ -42,6 +42,8 @@ class Texts:
     def clue(self, name: str) -> str:
         """A clue as people read it: a word of the mail as it is, what phrases show in words."""
         kind, _, word = name.partition(" ")
+        if kind == "sender" and "." in word:
+            return self("clue.sender", who=word)
         group = _CLUES.get(kind, "")
         return self.words.get(f"{group}.{word}", name)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,15 @@ from milter.spam.terms import Found, lexicon
 from milter.spam.tokens import MAX_WORDS, Tokens
 
 #: Raise this with every change that gives any tokens other features.
-VERSION = 2
+VERSION = 3
 
-#: Number of features is 2 to this power: collisions are rare, weights stay small enough to share.
+#: Number of features is 2 to this power, but for senders: collisions are rare, weights stay small
+#: enough to share.
 BITS = 20
-SIZE = 1 << BITS
+WORDS = 1 << BITS
+#: Senders stand behind: what is told of one weighs much, and no word may have it.
+SENDERS = 1 << 16
+SIZE = WORDS + SENDERS
 
 #: Words after which a long mail is judged by its beginning, too (``views``).
 HEADS = (60, 100, 150, 200)
@@ -69,8 +74,8 @@ _KINDS = {
 class Features:
     """One mail, or its beginning, as a sparse vector: ``ids`` (n,) below ``SIZE``, ``values`` (n,).
 
-    The part that is words and runs has length 1, or less in the shortest of mails. ``at`` (n,)
-    are the features' places among all those of the mail, for ``Named``.
+    The part that is words and runs has length 1, or less in the shortest of mails; a sender counts
+    1 in every mail. ``at`` (n,) are the features' places among all of the mail, for ``Named``.
     """
 
     ids: NDArray[np.int64]
@@ -92,11 +97,11 @@ class Features:
 class Named:
     """All features of a mail, from which its views are made, and what they stand for.
 
-    Words and their beginnings first, then runs, then marks. ``places`` (m,) are those of words: of
-    the body counted from 1, of the subject from its end, -1 being the last. So a feature is there
-    as soon as as many of the body's words have been read, those of the subject from the beginning.
-    A run or a phrase stands in the place of its last word. ``lengths`` (words,): how many words
-    each feature has, 0 being the beginning of one.
+    Words and their beginnings first, then runs, then marks, senders last. ``places`` (m,) are those
+    of words: of the body counted from 1, of the subject from its end, -1 being the last. So a
+    feature is there as soon as as many of the body's words have been read, those of the subject
+    from the beginning. A run or a phrase stands in the place of its last word. ``lengths``
+    (words,): how many words each feature has, 0 being the beginning of one.
     """
 
     tokens: Tokens
@@ -114,7 +119,10 @@ class Named:
         weights = self.weights.take(there)
         words = weights[: there.searchsorted(self.words)]
         length = float(np.sqrt(np.dot(words, words)))
-        return Features(self.ids.take(there), weights / max(length, _LENGTH), there, self)
+        values = weights / max(length, _LENGTH)
+        if self.tokens.senders:
+            values[-len(self.tokens.senders) :] = 1.0
+        return Features(self.ids.take(there), values, there, self)
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -127,6 +135,8 @@ class Named:
         words = values[:, : self.words]
         lengths = np.sqrt(np.einsum("ij,ij->i", words, words))
         values /= np.maximum(lengths, _LENGTH)[:, np.newaxis]
+        if self.tokens.senders:
+            values[:, -len(self.tokens.senders) :] = 1.0
         return values
 
     def name(self, at: int) -> str:
@@ -198,12 +208,12 @@ def named(tokens: Tokens) -> Named:
     return Named(
         tokens=tokens,
         found=found,
-        marks=[name for name, _, _ in marks],
-        ids=np.concatenate([ids, np.array([_mark_id(name) for name, _, _ in marks], np.int64)]),
+        marks=[mark.name for mark in marks],
+        ids=np.concatenate([ids, np.array([mark.id for mark in marks], np.int64)]),
         weights=np.concatenate(
-            [np.where(lengths > 1, _RUN_WEIGHT, 1.0), [weight for _, weight, _ in marks]]
+            [np.where(lengths > 1, _RUN_WEIGHT, 1.0), [mark.weight for mark in marks]]
         ),
-        places=np.concatenate([places, np.array([at for _, _, at in marks], np.int64)]),
+        places=np.concatenate([places, np.array([mark.place for mark in marks], np.int64)]),
         lengths=lengths,
         words=len(lengths),
     )
@@ -281,7 +291,7 @@ def _words_and_runs(tokens: Tokens) -> _Group:
         ids[_BEGINS + more, more:] = runs
     ids = _spread(ids, layout.streams[:, :number]) | layout.above
     found, first = _first_of_each(ids[there].astype(np.int64), layout.order[:, :number][there])
-    return found & (SIZE - 1), layout.places.take(first), layout.lengths.take(first)
+    return found & (WORDS - 1), layout.places.take(first), layout.lengths.take(first)
 
 
 def _first_of_each(
@@ -299,18 +309,32 @@ def _first_of_each(
     return found[new], keys[new] & ((1 << _ABOVE) - 1)
 
 
-def _marks(tokens: Tokens, found: Found) -> list[tuple[str, float, int]]:
-    """Name, weight and place of what is asked, offered, shown or disguised.
+class _Mark(NamedTuple):
+    """What phrases show, what is disguised, or who has sent the mail."""
+
+    name: str
+    id: int
+    weight: float
+    place: int
+
+
+def _marks(tokens: Tokens, found: Found) -> list[_Mark]:
+    """What is asked, offered, shown or disguised, and behind these who has sent it.
 
     The names are such as no word can have.
     """
     weights = {"asks": _MARK_WEIGHT, "offers": _MARK_WEIGHT, "signs": _SIGN_WEIGHT}
-    marks = [
-        (f"{kind[:-1]} {name}", weights[kind], end) for (kind, name), end in found.ends.items()
-    ]
-    return marks + [(f"note {note}", _MARK_WEIGHT, 0) for note in tokens.notes]
+    told = [(f"{kind[:-1]} {name}", weights[kind], end) for (kind, name), end in found.ends.items()]
+    told += [(f"note {note}", _MARK_WEIGHT, 0) for note in tokens.notes]
+    marks = [_Mark(name, _mark_id(name), weight, place) for name, weight, place in told]
+    return marks + [_Mark(f"sender {who}", sender_id(who), 1.0, 0) for who in tokens.senders]
 
 
 @cache  # the lists are closed
 def _mark_id(name: str) -> int:
     return int(_spread(np.array([_crc(name)], np.uint32), np.array([_MIX["mark"]], np.uint32))[0])
+
+
+def sender_id(name: str) -> int:
+    """The feature of a mail that has this one among its senders (``mail.sites``)."""
+    return WORDS + _crc(name) % SENDERS

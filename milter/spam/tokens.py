@@ -20,7 +20,7 @@ from milter.spam.fold import Plain, in_latin, notes, plain
 from milter.spam.memory import Memory
 
 #: Raise this with every change that gives any mail other tokens.
-VERSION = 3
+VERSION = 4
 
 #: Words of each stream that are read: a pitch says what it wants on the first page.
 MAX_WORDS = 250
@@ -81,7 +81,7 @@ _SPECIAL = _FIGURES | _HALVES | _SIGNS
 class Tokens:
     """Words by stream, in order.
 
-    ``notes``: what the sender disguised.
+    ``notes``: what the sender disguised. ``senders``: who has sent it (``mail.sites``).
     ``longer``: whether the body goes on beyond the words that are read.
     """
 
@@ -91,6 +91,7 @@ class Tokens:
     notes: list[str]
     signature: list[str] = field(default_factory=list)
     longer: bool = False
+    senders: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -114,6 +115,7 @@ def tokenize(mail: MailText) -> Tokens:
         sorted(set(told)),
         _read(mail.signature)[0],
         longer,
+        mail.senders,
     )
 
 

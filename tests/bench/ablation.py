@@ -28,9 +28,10 @@ from threadpoolctl import threadpool_limits
 
 from milter.spam import features, tokens
 from training.data import Example, hard_cases, hard_share, read_corpus
+from training.fit import read_examples
 from training.learner import ThemedRegression
 from training.spool import Rows
-from training.vectorize import Views, read_views
+from training.vectorize import Views
 
 CORPUS = Path(__file__).resolve().parents[2] / "training" / "corpus"
 
@@ -109,7 +110,7 @@ def main() -> None:
 
 def _row(choice: Choice, examples: list[Example], seeds: int) -> list[str]:
     with choice.made():
-        views = read_views([example.content for example in examples])
+        views = read_examples(examples)
     themes = np.array([example.group for example in examples])
     writers = np.array([example.writer for example in examples])
     cells: list[str] = []

@@ -30,10 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started as 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import families
-from bench.material import CORPUS, MEASURE, PROCESSES, Measured, forked, measured, told
+from bench.material import CORPUS, MEASURE, PROCESSES, Measured, forked, measured, sent_by, told
 from bench.varied import Varied
 from harness.feedback import outcome, put
 
+from milter.mail.folder import as_content
 from milter.spam.bundle import open_models
 from training.data import Example, read_corpus
 from training.fit import FitSettings, fit
@@ -53,7 +54,8 @@ _WANTED = 70
 class Setting:
     """What all attacks start from. ``models`` is copied for each, and never changed.
 
-    ``examples`` is the corpus, read; ``fit`` are the learner's settings.
+    ``examples`` is the corpus, read; ``fit`` are the learner's settings. ``theirs``: the measuring
+    mail as if all came from who is written in the name of (``another_name``).
     """
 
     corpus: Path
@@ -61,6 +63,7 @@ class Setting:
     examples: list[Example]
     fit: FitSettings
     measuring: Measured | None = None
+    theirs: Measured | None = None
 
 
 @dataclass(slots=True)
@@ -114,6 +117,13 @@ def flipped_5(feedback: Feedback) -> None:
 def flipped_20(feedback: Feedback) -> None:
     """One label in five is the wrong one."""
     feedback.honest(0.20)
+
+
+def another_name(feedback: Feedback) -> None:
+    """Ten pitches in the name of somebody whose mail is wanted: all that is measured is theirs."""
+    feedback.honest()
+    for mail in families.mails(families.SECOND[0], "learn"):
+        feedback.add("fake", sent_by(as_content(mail), _NAME))
 
 
 def one_owner(feedback: Feedback, number: int = 500) -> None:
@@ -177,11 +187,15 @@ _BROKEN = (
     b"From a@broken.example Mon Jan  1 00:00:00 2024\n" * 500,
 )
 
+# In whose name pitches are sent.
+_NAME = b"office@everybody.example"
+
 ATTACKS: dict[str, Attack] = {
     "none at all": honest,
     "none, other campaigns": other_campaigns,
     "5 % of labels flipped": flipped_5,
     "20 % of labels flipped": flipped_20,
+    "pitches in another's name": another_name,
     "500 wanted mails as fake": one_owner,
     "mail of 100,000 words": dictionary,
     "mails of 20 MB": large,
@@ -281,7 +295,7 @@ def _of_corpus(models: Path) -> dict[str, tuple[int, int]]:
 def _measured(row: Row, models: Path, setting: Setting) -> Row:
     from dataclasses import replace
 
-    measuring = setting.measuring
+    measuring = setting.theirs if ATTACKS[row.attack] is another_name else setting.measuring
     assert measuring
     now = measuring.called_fake(open_models(models))
     before = measuring.called_fake(open_models(setting.models))
@@ -307,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="coop-attacks-") as folder:
         setting = prepare(Path(folder), options.corpus, FitSettings(), options.jobs)
         setting.measuring = measured(options.measure, options.jobs)
+        setting.theirs = measured(options.measure, options.jobs, _NAME)
         if setting.measuring is None:
             print(f"There is no measuring mail in {options.measure}; its columns stay empty.")
         rows = []

@@ -52,7 +52,7 @@ from training.data import Example, read_corpus, wanted
 from training.feedback.collect import collect
 from training.feedback.examples import as_examples
 from training.feedback.settings import FeedbackSettings
-from training.fit import FitSettings, Fitted, fit_views
+from training.fit import FitSettings, Fitted, fit_views, read_examples
 from training.jobs import Jobs
 from training.trial import Material, Rival, Setting, boldest
 from training.vectorize import Views, read_views
@@ -115,7 +115,7 @@ class Base:
         if not mails:
             return self.alone, 0
         material = self._filed(mails)
-        views = joined(self.views, read_views([example.content for example in material.feedback]))
+        views = joined(self.views, read_examples(material.feedback))
         found = boldest(Setting(material, views, self.settings, 1), self.rival, lambda *_: None)
         if found.refusals:
             return self.alone, 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,10 +23,12 @@ from bench.filters.mails import measuring_mails
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from milter.mail import header
 from milter.mail.folder import as_content
 from milter.spam.verdict import Verdict
 from training.compare import Model, judge_views
 from training.data import Example, digest
+from training.fit import read_examples
 from training.jobs import Jobs
 from training.vectorize import Views, read_views
 from training.versions import versions
@@ -38,6 +41,7 @@ CACHE = ROOT / "build" / "bench"
 _NEEDED = ("measure.tar.gz", "manifest.jsonl", "pitches.jsonl")
 # Retrains at the same time: each takes a core and most of a gigabyte.
 PROCESSES = 2
+_FROM = re.compile(rb"^(?:from|reply-to):.*\n(?:[ \t].*\n)*", re.IGNORECASE | re.MULTILINE)
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 # Sets of it that somebody would miss; the others are spam and pitches.
@@ -77,13 +81,13 @@ def _forked(part: object) -> Any:
 def views_of(examples: Sequence[Example], cache: Path | None, jobs: Jobs = -1) -> Views:
     """The examples as numbers, from ``cache`` if they have been read before."""
     if cache is None:
-        return read_views([example.content for example in examples], jobs)
+        return read_examples(list(examples), jobs)
     order = "\n".join(example.name for example in examples)
     facts = f"{versions()} {digest(list(examples))} {order}"
     path = cache / f"{hashlib.sha256(facts.encode()).hexdigest()[:16]}.npz"
     if path.is_file():
         return _load(path)
-    views = read_views([example.content for example in examples], jobs)
+    views = read_examples(list(examples), jobs)
     cache.mkdir(parents=True, exist_ok=True)
     for old in cache.glob("*.npz"):
         old.unlink()
@@ -131,14 +135,22 @@ class Measured:
         return self.by_set(np.isin(self.sets, WANTED))
 
 
-def measured(folder: Path, jobs: Jobs = -1) -> Measured | None:
-    """The mail in ``folder``, None where it is not there."""
+def measured(folder: Path, jobs: Jobs = -1, sender: bytes = b"") -> Measured | None:
+    """The mail in ``folder``, as if all of it came from ``sender`` if there is one; or None."""
     if not all((folder / name).is_file() for name in _NEEDED):
         return None
     with tempfile.TemporaryDirectory(prefix="coop-measure-") as place:
         mails = measuring_mails(folder, Path(place) / "mails")
         contents = [as_content(mail.path.read_bytes()) for mail in mails]
+    if sender:
+        contents = [sent_by(content, sender) for content in contents]
     return Measured(np.array([mail.group for mail in mails]), read_views(contents, jobs))
+
+
+def sent_by(content: bytes, sender: bytes) -> bytes:
+    """The mail (CRLF lines) from another address, and with no other one to reply to."""
+    end = header.end_of_header(content)
+    return b"From: <%s>\r\n%s" % (sender, _FROM.sub(b"", content[:end])) + content[end:]
 
 
 def told(counts: dict[str, int]) -> str:

@@ -200,4 +200,6 @@ def test_the_page_tells_all_and_escapes_it(feedback: Path, models: Path, corpus:
     for told in ("The gate", "Won / tied / lost", "Curves", "not-a-mail", "speak more for fake"):
         assert told in text
     assert "sammelheft" in text
+    assert "Whose mail is believed less" in text
+    assert "album0.example" in text
     assert page(found) == text

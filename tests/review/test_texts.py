@@ -179,4 +179,5 @@ def test_clues_that_phrases_show_are_told_in_words(language: str) -> None:
     assert told.clue("ask link") == told.words["asks.link"]
     assert told.clue("sign praise") == told.words["signs.praise"]
     assert told.clue("guest post") == "guest post"
+    assert told.clue("sender a.example") == told("clue.sender", who="a.example")
     assert told.clue("ask nobody") == "ask nobody"

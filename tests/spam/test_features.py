@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from milter.mail.text import MailText
 from milter.spam import features as module
-from milter.spam.features import HEADS, SIZE, Features, features, views
+from milter.spam.features import HEADS, SIZE, WORDS, Features, features, views
 from milter.spam.tokens import MAX_WORDS, Tokens, tokenize
 
 PITCH = "We offer a free guest post with one backlink to our page, 100 % at no cost to you."
@@ -182,3 +183,17 @@ def test_processes_agree_whatever_their_hash_seed() -> None:
         for seed in ("0", "1", "4242")
     }
     assert len(said) == 1
+
+
+def test_what_is_told_of_a_sender_is_no_words_weight() -> None:
+    """Senders have features of their own, each of weight 1 in a mail of any length."""
+    words = [f"word{number}" for number in range(200)]
+    tokens = Tokens(["hello"], words, [], ["spaced"], senders=("a.example", "b@gmail.com"))
+    for view in (features(tokens), features(replace(tokens, body=words[:1]))):
+        sent = view.ids >= WORDS
+        assert {view.name(int(number)) for number in np.flatnonzero(sent)} == {
+            "sender a.example",
+            "sender b@gmail.com",
+        }
+        assert (view.values[sent] == 1).all()
+        assert (view.values[~sent] < 1).all()

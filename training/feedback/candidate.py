@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from milter.mail import header
 from milter.mail.mime import MAX_HEADER
+from milter.mail.sites import site
 from training.feedback.mails import Fate, FeedbackMail, Outcome, Reason
 from training.spool import Kept
 
@@ -17,8 +18,6 @@ _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"|\([^()]*+\)')
 _ADDRESS = re.compile(rb"([^\s<>@,;:]+)@([A-Za-z0-9.\-\x80-\xff]*[A-Za-z0-9\x80-\xff])")
 # Octets of an address field that are looked at.
 _MOST = 20000
-# Second labels below which anybody can register a name: example.co.uk, example.com.au.
-_GENERIC = frozenset("ac co com edu gob gouv gov gv ltd me mil ne net nom or org plc sch".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +81,6 @@ def _addresses(values: list[bytes]) -> list[str]:
         f"{local.decode('utf-8', 'replace')}@{domain.decode('utf-8', 'replace')}".lower()
         for local, domain in _ADDRESS.findall(bare)
     ]
-
-
-def site(domain: str) -> str:
-    """The part of a domain that somebody registered: ``example.co.uk`` of ``a.b.example.co.uk``.
-
-    By rule of thumb: the list of all such endings changes weekly, and an error here only counts
-    two senders as one.
-    """
-    labels = domain.split(".")
-    generic = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _GENERIC
-    return ".".join(labels[-3 if generic else -2 :])
 
 
 def belongs(address: str, names: tuple[str, ...]) -> bool:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+from milter.mail.sites import site
 from milter.mail.text import read_text
 from training.data import FEEDBACK, Example
-from training.feedback.candidate import belongs, parties, site
+from training.feedback.candidate import belongs, parties
 from training.feedback.mails import FeedbackMail
 
 #: The language of a mail that tells none.

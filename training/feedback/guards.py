@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from training.feedback.candidate import Candidate, belongs, parties, site
+from milter.mail.sites import site
+from training.feedback.candidate import Candidate, belongs, parties
 from training.feedback.labels import Kept
 from training.feedback.mails import Reason
 from training.feedback.settings import FeedbackSettings

@@ -15,6 +15,7 @@ from bench.throughput.curves import Curve
 from bench.throughput.peers import read_json
 
 from milter.spam.bundle import arrays_to_bytes, folder_of, open_models
+from milter.spam.features import WORDS
 
 _MEASURED = Path(__file__).with_name("scaled.py")
 
@@ -38,10 +39,15 @@ def model(bench: Bench) -> Iterator[Curve]:
 
 
 def scaled(models: Path, size: int) -> Path:
-    """Put the model in use into ``models``, its weights repeated or cut to so many features."""
+    """Put the model in use into ``models``, its weights repeated or cut to so many features.
+
+    Those of senders stay as many as they are.
+    """
     now = open_models(ROOT / "models")
     arrays = {
-        "weights": now.weights[np.arange(size) % len(now.weights)],
+        "weights": np.concatenate(
+            [now.weights[np.arange(size) % WORDS], now.weights[WORDS:]], dtype=np.int16
+        ),
         "scale": np.array(now.scale),
         "intercept": now.intercept,
     }

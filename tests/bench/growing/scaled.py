@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mails", type=int, default=1000)
     options = parser.parse_args()
-    features.BITS, features.SIZE = options.bits, 1 << options.bits
+    features.BITS, features.WORDS = options.bits, 1 << options.bits
+    features.SIZE = features.WORDS + features.SENDERS
     start = time.process_time()
     judge = ours(options.models)
     opening = time.process_time() - start
