@@ -148,7 +148,7 @@ def fit_views(
         out_of_fold[written], lesson.labels[written], wanted(base), hard_cases(base), settings
     )
     step = whole.fold.scale / learner.temperature_
-    weights = with_senders(whole.fold.weights, senders_of_pitches(examples), found.fake, step)
+    weights = with_senders(whole.fold.weights, senders_of_pitches(examples), found, step)
     learner.coef_ = np.asarray(weights.T * whole.fold.scale, np.float64)
     return Fitted(
         learner=learner,

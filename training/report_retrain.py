@@ -204,7 +204,7 @@ def _senders(trial: Trial) -> str:
     if not names:
         return ""
     caption = (
-        "From these a mail is called fake as soon as it is likelier fake than not by its words. "
+        "A mail from one of these is fake where by its words it would be unsure. "
         "One mail of theirs that is filed as wanted clears them."
     )
     more = f" The first {_SENDERS} of {len(names)}." if len(names) > _SENDERS else ""

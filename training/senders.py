@@ -1,9 +1,9 @@
 """Whose mail the owner has filed as pitches: that tells more than the words of their next one.
 
 It is not learned but told to the model, and bounded: nothing of a header is verified here, and
-anybody can send pitches in somebody else's name. From such a sender a mail is called fake as soon
-as it is likelier fake than not by its words. Senders in the corpus are invented; senders of wanted
-mail must not help whoever writes in their names.
+anybody can send pitches in somebody else's name. A mail from such a sender is fake where by its
+words it would be unsure. Senders in the corpus are invented; senders of wanted mail must not help
+whoever writes in their names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from milter.mail import header
 from milter.mail.sites import read_sites
-from milter.spam.bundle import LABELS
+from milter.spam.bundle import LABELS, Thresholds
 from milter.spam.features import sender_id
 from training.data import Example
 
@@ -38,15 +38,20 @@ def senders_of_pitches(examples: Iterable[Example]) -> frozenset[str]:
 
 
 def with_senders(
-    weights: NDArray[np.int16], senders: Iterable[str], threshold: float, step: float
+    weights: NDArray[np.int16], senders: Iterable[str], thresholds: Thresholds, step: float
 ) -> NDArray[np.int16]:
-    """``weights`` (SIZE, 3) by which a mail of one of ``senders`` is fake from one half on.
+    """``weights`` (SIZE, 3) by which a mail of one of ``senders`` is fake where it would be unsure.
 
-    So much is added as is needed from there to the ``threshold`` of fake; ``step`` is what one of
-    their units is in log-odds.
+    ``step`` is what one of their units is in log-odds.
     """
-    odds = math.log(threshold / (1 - threshold)) if 0.5 < threshold < 1 else 0.0
+    more = round((_log_odds(thresholds.fake) - _log_odds(thresholds.unsure)) / step)
     told = weights.copy()
     for number in {sender_id(name) for name in senders}:
-        told[number, _FAKE] = min(int(told[number, _FAKE]) + round(odds / step), _LARGEST)
+        told[number, _FAKE] = min(more, _LARGEST)
     return told
+
+
+def _log_odds(threshold: float) -> float:
+    """Of a threshold that may be that of no mail, or of every one."""
+    inside = min(max(threshold, 0.01), 0.99)
+    return math.log(inside / (1 - inside))

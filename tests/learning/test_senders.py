@@ -78,11 +78,12 @@ def test_senders_in_the_corpus_are_nobody(base: list[Example]) -> None:
 
 @pytest.mark.parametrize("number", [1, 10])
 def test_a_site_that_sent_a_pitch_is_believed_less(base: list[Example], number: int) -> None:
-    """By as much as takes a mail from one half to the threshold, however many are filed."""
+    """By as much as there is from unsure to fake, however many are filed."""
     model = model_of(base, pitches(number, CAMPAIGN))
     known, stranger = (sent_by(wanted_mail(), name) for name in (CAMPAIGN, "other.example"))
     more = odds(fake_of(model, known)) / odds(fake_of(model, stranger))
-    assert more == pytest.approx(odds(model.thresholds.fake), rel=1e-3)
+    between = odds(model.thresholds.fake) / odds(model.thresholds.unsure)
+    assert more == pytest.approx(between, rel=1e-3)
 
 
 def odds(probability: float) -> float:
