@@ -17,11 +17,18 @@ _ANGLED = re.compile(rb"<[^<>]*+>")
 _GENERIC = frozenset("ac co com edu gob gouv gov gv ltd me mil ne net nom or org plc sch".split())
 # Shorter names of sites stand in other words too.
 _SITE_NAME = 4
-# Whose domains say nothing of a site.
+# Names of mail providers, whose domains say nothing of a site. Those of two have a meaning in a
+# letter, too.
 _PROVIDERS = frozenset(
-    "aol freenet gmail gmx googlemail hotmail icloud live mailbox outlook posteo proton "
-    "protonmail t-online web yahoo".split()
+    (
+        "126 163 aol arcor bluewin btinternet chello comcast fastmail free freenet gmail gmx "
+        "googlemail hispeed hotmail icloud interia kpn laposte libero live mac mailbox me msn "
+        "naver o2 onet orange outlook pm poczta posteo proton protonmail qq rambler rocketmail "
+        "sfr t-online telenet terra tiscali tuta tutanota verizon virgilio wanadoo web wp xs4all "
+        "yahoo yandex ymail ziggo zoho"
+    ).split()
 )
+_SHARED = _PROVIDERS | {"inbox", "mail"}
 # Characters of an address field that are looked at, and senders that one mail can have.
 _MOST, _MOST_SENDERS = 2000, 8
 
@@ -77,7 +84,7 @@ def _senders(addresses: list[bytes], recipients: list[bytes]) -> tuple[str, ...]
     for bare in map(_bare, addresses):
         for match in _DOMAIN.finditer(bare):
             domain, at = match[1].decode("ascii"), match.start()
-            if _name(site(domain)) in _PROVIDERS:
+            if _name(site(domain)) in _SHARED:
                 local = _LOCAL.search(bare, max(0, at - _LONGEST_LOCAL), at)
                 found.add(f"{local[0].decode('ascii', 'replace') if local else ''}@{domain}")
             elif site(domain) not in own:

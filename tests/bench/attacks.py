@@ -120,7 +120,10 @@ def flipped_20(feedback: Feedback) -> None:
 
 
 def another_name(feedback: Feedback) -> None:
-    """Ten pitches in the name of somebody whose mail is wanted: all that is measured is theirs."""
+    """Ten pitches in the name of somebody whose mail is wanted: all that is measured is theirs.
+
+    So the budget is not asked: it is of all mail, and this is one sender's.
+    """
     feedback.honest()
     for mail in families.mails(families.SECOND[0], "learn"):
         feedback.add("fake", sent_by(as_content(mail), _NAME))
@@ -301,7 +304,7 @@ def _measured(row: Row, models: Path, setting: Setting) -> Row:
     before = measuring.called_fake(open_models(setting.models))
     counts, mails = measuring.by_set(now), measuring.mails()
     rate = counts.get("ham", 0) / mails["ham"]
-    if rate > setting.fit.budget:
+    if measuring is setting.measuring and rate > setting.fit.budget:
         row.faults.append(f"of everyday mail {rate:.2%} is called fake")
     return replace(row, measured=counts, newly=measuring.by_set(now & ~before), everyday=rate)
 

@@ -31,6 +31,7 @@ def test_the_part_that_somebody_registered(domain: str, registered: str) -> None
         (b"a@Example.COM", ("example.com",)),
         (b"Ann <ann@mail.example.co.uk>", ("example.co.uk",)),
         (b"ann.links+1@Gmail.com", ("ann.links+1@gmail.com",)),
+        (b"ann@mail.ru", ("ann@mail.ru",)),
         (b"<ann@gmx.de>, <bob@blumenkiste.example>", ("ann@gmx.de", "blumenkiste.example")),
         # Names and comments are what anybody writes.
         (b'"pay@bank.example" <ann@example.com>', ("example.com",)),
