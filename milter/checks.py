@@ -8,9 +8,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import NewType
 
+from milter.mail.author import ascii_domain
 from milter.settings_file import Check, above_zero, text, texts
 from milter.smtp.endpoint import Endpoint
-from milter.trust.author import ascii_domain
 from milter.trust.nameserver import parse_nameserver
 
 Seconds = NewType("Seconds", float)

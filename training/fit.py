@@ -19,7 +19,7 @@ from training.data import Example, from_feedback, hard_cases, hard_share, wanted
 from training.jobs import Jobs, run
 from training.learner import ThemedRegression, softmax
 from training.lesson import Lesson, fitted, lesson_of, new_learner
-from training.senders import senders_of_pitches, with_senders
+from training.senders import with_senders
 from training.vectorize import Views, read_views
 
 # Mails of which one model takes half a gigabyte while it is fitted.
@@ -123,15 +123,16 @@ def fit_views(
     settings: FitSettings,
     jobs: Jobs = 1,
     left_out: NDArray[np.int64] | None = None,
+    senders: frozenset[str] = frozenset(),
 ) -> Fitted:
     """Learn from ``examples`` that have been read to ``views``.
 
-    ``left_out`` are the numbers of some that yet another model shall not see, ``Fitted.rehearsal``.
+    ``left_out`` are the numbers of some that yet another model shall not see, ``Fitted.rehearsal``;
+    ``senders`` are believed less by the whole model, and no other is told of them.
 
     Folds, calibration and thresholds are the written corpus' own, whatever the owner has filed:
     corrections are the mails that a model was wrong about, no sample of the mail that comes in.
     Those of one cluster stand in one fold, as the mails of one theme do.
-    What is known of senders (``training.senders``) is told to the whole model when all is learned.
     """
     lesson = lesson_of(views, examples, settings, left_out)
     models = [_ALL, *range(len(lesson.tests))]
@@ -148,7 +149,7 @@ def fit_views(
         out_of_fold[written], lesson.labels[written], wanted(base), hard_cases(base), settings
     )
     step = whole.fold.scale / learner.temperature_
-    weights = with_senders(whole.fold.weights, senders_of_pitches(examples), found, step)
+    weights = with_senders(whole.fold.weights, senders, found, step)
     learner.coef_ = np.asarray(weights.T * whole.fold.scale, np.float64)
     return Fitted(
         learner=learner,

@@ -18,7 +18,6 @@ from training.evaluate.page import curves
 from training.feedback.mails import Fate
 from training.gate import Check, Part
 from training.retrain import Outcome, Retrained
-from training.senders import senders_of_pitches
 from training.trial import Trial
 from training.words import Shift, shifts
 
@@ -200,7 +199,7 @@ def _words(trial: Trial) -> str:
 
 
 def _senders(trial: Trial) -> str:
-    names = sorted(senders_of_pitches(trial.material.feedback))
+    names = sorted(trial.material.senders)
     if not names:
         return ""
     caption = (

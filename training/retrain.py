@@ -115,13 +115,15 @@ def _in_use(models: Path) -> tuple[InUse | None, list[str]]:
 def _material(base: list[Example], collected: Collected, settings: FeedbackSettings) -> Material:
     feedback = as_examples(collected.mails, settings.shared_domains)
     moved = {mail.key: mail.moved for mail in collected.mails}
-    return Material(base, feedback, [moved[example.key] for example in feedback])
+    when = [moved[example.key] for example in feedback]
+    return Material(base, feedback, when, collected.senders)
 
 
 def _digest(material: Material, settings: FitSettings) -> str:
     """Of all that a candidate is made of: mails, settings, libraries and our own code."""
     filed = [[example.name, str(example.day)] for example in material.feedback]
-    given = [digest(material.base), filed, asdict(settings), versions()]
+    senders = sorted(material.senders)
+    given = [digest(material.base), filed, senders, asdict(settings), versions()]
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,9 +1,8 @@
-"""Whose mail the owner has filed as pitches: that tells more than the words of their next one.
+"""What is known of senders is told to a model, when all else is learned.
 
-It is not learned but told to the model, and bounded: nothing of a header is verified here, and
-anybody can send pitches in somebody else's name. A mail from such a sender is fake where by its
-words it would be unsure. Senders in the corpus are invented; senders of wanted mail must not help
-whoever writes in their names.
+It is bounded, and not learned as words are: nothing of a header is verified here, and anybody can
+send pitches in somebody else's name. A mail from a sender of pitches is fake where by its words it
+would be unsure. Which senders these are ``training.feedback.senders`` decides.
 """
 
 from __future__ import annotations
@@ -14,27 +13,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from milter.mail import header
-from milter.mail.sites import read_sites
 from milter.spam.bundle import LABELS, Thresholds
 from milter.spam.features import sender_id
-from training.data import Example
 
 _FAKE = LABELS.index("fake")
 _LARGEST = np.iinfo(np.int16).max
-
-
-def senders_of_pitches(examples: Iterable[Example]) -> frozenset[str]:
-    """Who sent corrections that are filed as fake, and none that is filed as anything else."""
-    pitches: set[str] = set()
-    others: set[str] = set()
-    for example in examples:
-        if example.is_feedback:
-            content = example.content
-            fields = header.fields(content[: header.end_of_header(content)])
-            senders = read_sites(fields).senders
-            (pitches if example.label == "fake" else others).update(senders)
-    return frozenset(pitches - others)
+# Thresholds have four decimals.
+_LEAST, _MOST = 0.00005, 0.99995
 
 
 def with_senders(
@@ -44,14 +29,14 @@ def with_senders(
 
     ``step`` is what one of their units is in log-odds.
     """
-    more = round((_log_odds(thresholds.fake) - _log_odds(thresholds.unsure)) / step)
+    between = _log_odds(thresholds.fake) - _log_odds(thresholds.unsure)
     told = weights.copy()
     for number in {sender_id(name) for name in senders}:
-        told[number, _FAKE] = min(more, _LARGEST)
+        told[number, _FAKE] = min(math.ceil(between / step), _LARGEST)
     return told
 
 
 def _log_odds(threshold: float) -> float:
     """Of a threshold that may be that of no mail, or of every one."""
-    inside = min(max(threshold, 0.01), 0.99)
+    inside = min(max(threshold, _LEAST), _MOST)
     return math.log(inside / (1 - inside))

@@ -38,11 +38,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is learned from: mails of the corpus, then corrections; ``moved``: when these came."""
+    """What is learned from: mails of the corpus, then corrections; ``moved``: when these came.
+
+    ``senders``: whose mail is believed less.
+    """
 
     base: list[Example]
     feedback: list[Example]
     moved: list[float]
+    senders: frozenset[str] = frozenset()
 
     @property
     def examples(self) -> list[Example]:
@@ -58,7 +62,10 @@ class Material:
         """The same with some of the corrections only."""
         chosen = numbers.tolist()
         return Material(
-            self.base, [self.feedback[i] for i in chosen], [self.moved[i] for i in chosen]
+            self.base,
+            [self.feedback[i] for i in chosen],
+            [self.moved[i] for i in chosen],
+            self.senders,
         )
 
 
@@ -182,7 +189,8 @@ def _try(trial: Setting, corpus: Rival, progress: Progress) -> Trial:
     late = newest(trial.material.moved)
     left_out = len(trial.material.base) + late if len(late) else None
     examples = trial.material.examples
-    candidate = fit_views(trial.views, examples, trial.settings, trial.jobs, left_out)
+    senders = trial.material.senders
+    candidate = fit_views(trial.views, examples, trial.settings, trial.jobs, left_out, senders)
     candidate = replace(candidate, folds=())  # nobody asks for them, and several are compared
     progress(stage, 1, 1)
     return _weigh(trial, candidate, corpus)

@@ -112,4 +112,4 @@ def _rows(senders: bool, contents: Sequence[bytes]) -> _Rows:
 
 def _tokens(content: bytes, senders: bool) -> Tokens:
     tokens = tokenize(read_text(content))
-    return tokens if senders else replace(tokens, senders=())
+    return tokens if senders else replace(tokens, sender="")

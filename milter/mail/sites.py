@@ -6,33 +6,32 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from milter.mail.author import only_mailbox
+
 _DOMAIN = re.compile(rb"@((?:[a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{2,63})")
-# What stands before the @ of an address, as far as it is usual.
-_LOCAL = re.compile(rb"[^\s<>@,;:()\"]{1,64}\Z")
-_LONGEST_LOCAL = 64
-# Names and comments, where anybody can write somebody's address: all but what angles hold, if any.
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"|\([^()]*+\)')
-_ANGLED = re.compile(rb"<[^<>]*+>")
 # Second labels below which anybody can register a name: example.co.uk, example.com.au.
 _GENERIC = frozenset("ac co com edu gob gouv gov gv ltd me mil ne net nom or org plc sch".split())
 # Shorter names of sites stand in other words too.
 _SITE_NAME = 4
-# Names of mail providers, whose domains say nothing of a site. Those of two have a meaning in a
-# letter, too.
+# Names of mail providers, whose domains say nothing of a site.
 _PROVIDERS = frozenset(
+    "aol freenet gmail gmx googlemail hotmail icloud live mailbox outlook posteo proton "
+    "protonmail t-online web yahoo".split()
+)
+# More whose domains many people send from, though in a letter their names may mean something else.
+_SHARED = _PROVIDERS | frozenset(
     (
-        "126 163 aol arcor bluewin btinternet chello comcast fastmail free freenet gmail gmx "
-        "googlemail hispeed hotmail icloud interia kpn laposte libero live mac mailbox me msn "
-        "naver o2 onet orange outlook pm poczta posteo proton protonmail qq rambler rocketmail "
-        "sfr t-online telenet terra tiscali tuta tutanota verizon virgilio wanadoo web wp xs4all "
-        "yahoo yandex ymail ziggo zoho"
+        "126 163 a1 arcor att bellsouth bigpond blogspot bluewin btinternet chello comcast cox "
+        "email fastmail formspree free github hispeed inbox interia jotform kpn laposte libero "
+        "linkedin mac mail me msn myshopify naver o2 onet orange pm poczta qq rambler "
+        "rocketmail seznam sfr substack telenet terra tiscali tuta tutanota ukr uk verizon "
+        "virgilio vodafone wanadoo wixforms wp xs4all yandex ymail ziggo zoho"
     ).split()
 )
-_SHARED = _PROVIDERS | {"inbox", "mail"}
-# Characters of an address field that are looked at, and senders that one mail can have.
-_MOST, _MOST_SENDERS = 2000, 8
+# Characters of an address field that are looked at.
+_MOST = 2000
 
-_SENDERS = (b"from", b"reply-to")
+_FROM, _REPLY_TO = b"from", b"reply-to"
 _RECIPIENTS = (b"to", b"delivered-to", b"x-original-to")
 
 
@@ -52,55 +51,54 @@ class Sites:
     """The sites of one mail.
 
     ``own`` and ``theirs``: the names of those that it comes from and goes to, ``gartenfreunde`` of
-    ``www.gartenfreunde.de``, without mail providers. ``senders``: who has sent it, by site
-    (``gartenfreunde.de``) or address at a provider. No site that it goes to is among these: forms
-    on one's own site send in its name whatever a visitor writes.
+    ``www.gartenfreunde.de``, without mail providers. ``sender``: who gets the answer, as a site
+    (``gartenfreunde.de``) or an address at a provider; empty where that is not certain. A pitch
+    wants an answer, and a form on somebody's site names its visitor there.
     """
 
     own: tuple[str, ...]
     theirs: tuple[str, ...]
-    senders: tuple[str, ...]
+    sender: str
 
 
 def read_sites(fields: Iterable[tuple[bytes, bytes]]) -> Sites:
     """Read the sites from header fields, whose names are in lower case."""
-    senders, recipients = [], []
+    authors, answered, recipients = [], [], []
     for name, value in fields:
-        if name in _SENDERS:
-            senders.append(value[:_MOST].lower())
+        if name == _FROM:
+            authors.append(value)
+        elif name == _REPLY_TO:
+            answered.append(value)
         elif name in _RECIPIENTS:
-            recipients.append(value[:_MOST].lower())
-    return Sites(_names(senders), _names(recipients), _senders(senders, recipients))
+            recipients.append(value)
+    return Sites(_names(authors + answered), _names(recipients), _sender(answered or authors))
 
 
 def _names(addresses: list[bytes]) -> tuple[str, ...]:
-    found = {_name(site(domain)) for domain in _domains(addresses)}
+    values = b" ".join(value[:_MOST] for value in addresses).lower()
+    found = {_name(site(domain.decode("ascii"))) for domain in _DOMAIN.findall(values)}
     return tuple(sorted(name for name in found - _PROVIDERS if len(name) >= _SITE_NAME))
 
 
-def _senders(addresses: list[bytes], recipients: list[bytes]) -> tuple[str, ...]:
-    own = {site(domain) for domain in _domains(recipients)}
-    found: set[str] = set()
-    for bare in map(_bare, addresses):
-        for match in _DOMAIN.finditer(bare):
-            domain, at = match[1].decode("ascii"), match.start()
-            if _name(site(domain)) in _SHARED:
-                local = _LOCAL.search(bare, max(0, at - _LONGEST_LOCAL), at)
-                found.add(f"{local[0].decode('ascii', 'replace') if local else ''}@{domain}")
-            elif site(domain) not in own:
-                found.add(site(domain))
-    return tuple(sorted(found)[:_MOST_SENDERS])
+def _sender(fields: list[bytes]) -> str:
+    mailbox = only_mailbox(fields[0]) if len(fields) == 1 else None
+    return sender_of(mailbox) if mailbox else ""
 
 
-def _domains(addresses: list[bytes]) -> list[str]:
-    return [domain.decode("ascii") for domain in _DOMAIN.findall(b" ".join(addresses))]
+def sender_of(mailbox: str) -> str:
+    """What somebody is told by: the site of their mailbox, or at a provider the mailbox itself.
 
-
-def _bare(value: bytes) -> bytes:
-    """An address field without names and comments."""
-    if b'"' in value or b"(" in value:
-        value = _QUOTED.sub(b" ", value)
-    return b" ".join(_ANGLED.findall(value)) or value
+    Tags, and dots where they do not count, are another spelling of the same mailbox.
+    """
+    local, _, domain = mailbox.rpartition("@")
+    if domain.startswith("["):
+        return ""
+    if _name(site(domain)) not in _SHARED:
+        return site(domain)
+    local = local.partition("+")[0]
+    if domain in ("gmail.com", "googlemail.com"):
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
 
 
 def _name(registered: str) -> str:

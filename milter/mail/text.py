@@ -55,7 +55,7 @@ class MailText:
 
     ``signature``: what stands below the sign-off. ``their_sites`` and ``own_sites``: the names of
     the domains that the mail goes to and comes from, lower case, without those of mail providers;
-    ``senders``: the sites that it comes from, and addresses at mail providers (``mail.sites``).
+    ``sender``: who gets the answer, by site or address (``mail.sites``).
     """
 
     subject: str
@@ -65,7 +65,7 @@ class MailText:
     signature: str = ""
     their_sites: tuple[str, ...] = ()
     own_sites: tuple[str, ...] = ()
-    senders: tuple[str, ...] = ()
+    sender: str = ""
 
     @property
     def readable(self) -> bool:
@@ -91,7 +91,7 @@ def read_text(content: bytes) -> MailText:
         signature=signature,
         their_sites=sites.theirs,
         own_sites=sites.own,
-        senders=sites.senders,
+        sender=sites.sender,
     )
 
 

@@ -28,7 +28,7 @@ VERSION = 3
 BITS = 20
 WORDS = 1 << BITS
 #: Senders stand behind: what is told of one weighs much, and no word may have it.
-SENDERS = 1 << 16
+SENDERS = 1 << 18
 SIZE = WORDS + SENDERS
 
 #: Words after which a long mail is judged by its beginning, too (``views``).
@@ -74,8 +74,8 @@ _KINDS = {
 class Features:
     """One mail, or its beginning, as a sparse vector: ``ids`` (n,) below ``SIZE``, ``values`` (n,).
 
-    The part that is words and runs has length 1, or less in the shortest of mails; a sender counts
-    1 in every mail. ``at`` (n,) are the features' places among all of the mail, for ``Named``.
+    The part that is words and runs has length 1, or less in the shortest of mails; its sender is 1
+    in every mail. ``at`` (n,) are the features' places among all of the mail, for ``Named``.
     """
 
     ids: NDArray[np.int64]
@@ -97,8 +97,8 @@ class Features:
 class Named:
     """All features of a mail, from which its views are made, and what they stand for.
 
-    Words and their beginnings first, then runs, then marks, senders last. ``places`` (m,) are those
-    of words: of the body counted from 1, of the subject from its end, -1 being the last. So a
+    Words and their beginnings first, then runs, then marks, the sender last. ``places`` (m,) are
+    those of words: of the body counted from 1, of the subject from its end, -1 being the last. So a
     feature is there as soon as as many of the body's words have been read, those of the subject
     from the beginning. A run or a phrase stands in the place of its last word. ``lengths``
     (words,): how many words each feature has, 0 being the beginning of one.
@@ -120,8 +120,8 @@ class Named:
         words = weights[: there.searchsorted(self.words)]
         length = float(np.sqrt(np.dot(words, words)))
         values = weights / max(length, _LENGTH)
-        if self.tokens.senders:
-            values[-len(self.tokens.senders) :] = 1.0
+        if self.tokens.sender:
+            values[-1] = 1.0
         return Features(self.ids.take(there), values, there, self)
 
     @property
@@ -135,8 +135,8 @@ class Named:
         words = values[:, : self.words]
         lengths = np.sqrt(np.einsum("ij,ij->i", words, words))
         values /= np.maximum(lengths, _LENGTH)[:, np.newaxis]
-        if self.tokens.senders:
-            values[:, -len(self.tokens.senders) :] = 1.0
+        if self.tokens.sender:
+            values[:, -1] = 1.0
         return values
 
     def name(self, at: int) -> str:
@@ -319,7 +319,7 @@ class _Mark(NamedTuple):
 
 
 def _marks(tokens: Tokens, found: Found) -> list[_Mark]:
-    """What is asked, offered, shown or disguised, and behind these who has sent it.
+    """What is asked, offered, shown or disguised, and as the last one who has sent it.
 
     The names are such as no word can have.
     """
@@ -327,7 +327,9 @@ def _marks(tokens: Tokens, found: Found) -> list[_Mark]:
     told = [(f"{kind[:-1]} {name}", weights[kind], end) for (kind, name), end in found.ends.items()]
     told += [(f"note {note}", _MARK_WEIGHT, 0) for note in tokens.notes]
     marks = [_Mark(name, _mark_id(name), weight, place) for name, weight, place in told]
-    return marks + [_Mark(f"sender {who}", sender_id(who), 1.0, 0) for who in tokens.senders]
+    if tokens.sender:
+        marks.append(_Mark(f"sender {tokens.sender}", sender_id(tokens.sender), 1.0, 0))
+    return marks
 
 
 @cache  # the lists are closed
@@ -336,5 +338,5 @@ def _mark_id(name: str) -> int:
 
 
 def sender_id(name: str) -> int:
-    """The feature of a mail that has this one among its senders (``mail.sites``)."""
+    """The feature of a mail with this sender (``mail.sites``)."""
     return WORDS + _crc(name) % SENDERS

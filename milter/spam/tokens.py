@@ -81,7 +81,7 @@ _SPECIAL = _FIGURES | _HALVES | _SIGNS
 class Tokens:
     """Words by stream, in order.
 
-    ``notes``: what the sender disguised. ``senders``: who has sent it (``mail.sites``).
+    ``notes``: what the sender disguised. ``sender``: who gets the answer (``mail.sites``).
     ``longer``: whether the body goes on beyond the words that are read.
     """
 
@@ -91,7 +91,7 @@ class Tokens:
     notes: list[str]
     signature: list[str] = field(default_factory=list)
     longer: bool = False
-    senders: tuple[str, ...] = ()
+    sender: str = ""
 
     @property
     def count(self) -> int:
@@ -115,7 +115,7 @@ def tokenize(mail: MailText) -> Tokens:
         sorted(set(told)),
         _read(mail.signature)[0],
         longer,
-        mail.senders,
+        mail.sender,
     )
 
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 import re
 
 from milter.mail import header
+from milter.mail.author import normalised
 from milter.smtp.envelope import Envelope
-from milter.trust.author import normalised
 
 #: Recipients of a mail that are learned.
 MOST = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from milter.trust.author import ascii_domain, normalised
+from milter.mail.author import ascii_domain, normalised
 
 
 class Standing(Enum):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from dkim.util import InvalidTagValueList, parse_tag_value
 
-from milter.trust.author import ascii_domain
+from milter.mail.author import ascii_domain
 
 #: How far clocks may be apart, in seconds (as OpenDKIM's ClockDrift).
 CLOCK_DRIFT = 300

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from milter import sections
 from milter.config import Settings
 from milter.mail import header
+from milter.mail.author import author, normalised
 from milter.smtp.content import Content
 from milter.smtp.envelope import Envelope
 from milter.spam.verdict import Judgement, Reason, Verdict
 from milter.trust import correspondents, threads
-from milter.trust.author import author, normalised
 from milter.trust.memory import Memory
 from milter.trust.outcome import Dkim
 from milter.trust.senders import Senders, Standing

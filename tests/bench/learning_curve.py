@@ -128,7 +128,8 @@ class Base:
             found = collect([Path(folder)], _FEEDBACK, base=self.examples)
         filed = as_examples(found.mails, _FEEDBACK.shared_domains)
         moved = {mail.key: mail.moved for mail in found.mails}
-        return Material(self.examples, filed, [moved[example.key] for example in filed])
+        when = [moved[example.key] for example in filed]
+        return Material(self.examples, filed, when, found.senders)
 
     def wanted_called_fake(self, model: Fitted) -> int:
         """Of the corpus, by models that saw none of the theme."""

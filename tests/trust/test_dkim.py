@@ -25,7 +25,7 @@ from trust.signing import (
     signed,
 )
 
-from milter.trust.author import author
+from milter.mail.author import author
 from milter.trust.dkim import Signed, check
 from milter.trust.dns import Resolver
 

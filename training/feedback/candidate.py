@@ -22,10 +22,14 @@ _MOST = 20000
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A mail that could be learned, and where it is put aside what it is compared by."""
+    """A mail that could be learned, and where it is put aside what it is compared by.
+
+    ``sender``: who gets the answer (``mail.sites``).
+    """
 
     mail: FeedbackMail
     compared: Kept
+    sender: str = ""
 
     @property
     def shingles(self) -> NDArray[np.int64]:
@@ -42,11 +46,13 @@ class Candidate:
 class Parties:
     """Who a mail is from and who else has part in it, by its header (nothing is verified).
 
-    ``sender``: address in lower case. ``sites``: of all in From, To and Cc. ``answer``: whether it
-    goes on with a conversation. ``listed``: whether a list sent it on.
+    ``sender``: address in lower case. ``recipients``: sites of those in To and Cc; ``sites``: of
+    From, too. ``answer``: whether it goes on with a conversation. ``listed``: whether a list sent
+    it on.
     """
 
     sender: str
+    recipients: frozenset[str]
     sites: frozenset[str]
     answer: bool
     listed: bool
@@ -65,10 +71,15 @@ def parties(content: bytes) -> Parties:
         found.setdefault(name, []).append(value[:_MOST])
     senders = _addresses(found.get(b"from", []))
     others = _addresses([*found.get(b"to", []), *found.get(b"cc", [])])
+    recipients, authors = (
+        frozenset(site(address.rpartition("@")[2]) for address in addresses)
+        for addresses in (others, senders)
+    )
     references = found.get(b"in-reply-to", []) + found.get(b"references", [])
     return Parties(
         sender=senders[0] if senders else "",
-        sites=frozenset(site(address.rpartition("@")[2]) for address in senders + others),
+        recipients=recipients,
+        sites=recipients | authors,
         answer=any(references),
         listed=any(found.get(b"list-id", [])),
     )

@@ -27,6 +27,7 @@ from training.feedback.canonical import canonical, is_mail, key, message_id
 from training.feedback.files import NotRead
 from training.feedback.folders import Filed, scan
 from training.feedback.mails import Collected, Fate, FeedbackMail
+from training.feedback.senders import senders_of_pitches
 from training.feedback.settings import FeedbackSettings
 from training.feedback.unwrap import unwrapped
 from training.spool import Spool
@@ -55,8 +56,10 @@ def collect(
     candidates, fates = _read(scan(folders, settings, notes), settings, progress)
     candidates, refused = labels.last_word(candidates)
     fates += refused
+    filed = candidates
     candidates, refused = guards.not_as_fake(candidates, settings, force)
     fates += refused
+    senders = senders_of_pitches(filed, candidates, settings)
     candidates, refused = labels.agreed(candidates, settings.near_duplicate)
     fates += refused
     candidates, refused = guards.within_quotas(candidates, settings, base_counts)
@@ -65,6 +68,7 @@ def collect(
         sorted((candidate.mail for candidate in candidates), key=lambda mail: mail.key),
         sorted(fates, key=lambda fate: (fate.source, fate.key)),
         notes,
+        senders,
     )
 
 
@@ -115,7 +119,7 @@ def _mail(filed: Filed, source: str, content: bytes, spool: Spool) -> Candidate 
         moved=filed.moved,
         octets=spool.keep(content),
     )
-    candidate = Candidate(mail, spool.keep(near.shingles(text).tobytes()))
+    candidate = Candidate(mail, spool.keep(near.shingles(text).tobytes()), text.sender)
     if filed.trashed:
         return candidate.fate("withdrawn", "trashed")
     if not text.readable:

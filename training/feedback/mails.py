@@ -95,8 +95,10 @@ class Collected:
 
     A mail to learn has the fate ``learned`` with no model yet; ``receipts.settled`` puts it in.
     ``notes``: sentences for people on what looks like a mistake, such as a folder with no label.
+    ``senders``: whose mail is believed less from now on (``feedback.senders``).
     """
 
     mails: list[FeedbackMail]
     fates: list[Fate]
     notes: list[str] = field(default_factory=list)
+    senders: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from milter.trust.author import ascii_domain, author, normalised
+from milter.mail.author import ascii_domain, author, normalised
 
 PLAIN = {
     "bare": (b"anna@example.org", "anna@example.org"),

@@ -50,7 +50,7 @@ def author(head: bytes) -> str | None:
     # Some readers go on to the first empty line, past a line that is no field.
     if len(values) != 1 or len(_FROM.findall(head, 0, header.end_of_header(head))) != 1:
         return None
-    return _only_mailbox(values[0])
+    return only_mailbox(values[0])
 
 
 def normalised(mailbox: str) -> str | None:
@@ -96,8 +96,8 @@ def _a_labels(domain: str) -> str:
     return ".".join(labels)
 
 
-def _only_mailbox(value: bytes) -> str | None:
-    """The mailbox of a From field that has just one."""
+def only_mailbox(value: bytes) -> str | None:
+    """The mailbox of an address field that has just one, as ``normalised`` writes it."""
     if len(value) > _LONGEST:
         return None
     tokens = _tokens(value.decode("utf-8", "replace"))  # display names have 8-bit of any kind
