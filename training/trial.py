@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from milter.mail.sites import sender_in
 from milter.spam.bundle import LABELS
 from training import gate
 from training.compare import Judgements, Model, Tally, judge_views, judged, newest, tally
@@ -59,14 +60,16 @@ class Material:
         return np.array([example.label for example in self.feedback], dtype=np.str_)
 
     def with_feedback(self, numbers: NDArray[np.int64]) -> Material:
-        """The same with some of the corrections only."""
+        """The same with some of the corrections only, and without the senders of the other ones."""
         chosen = numbers.tolist()
-        return Material(
-            self.base,
-            [self.feedback[i] for i in chosen],
-            [self.moved[i] for i in chosen],
-            self.senders,
-        )
+        kept = [self.feedback[i] for i in chosen]
+        gone = [self.feedback[i] for i in set(range(len(self.feedback))).difference(chosen)]
+        senders = self.senders - (_senders_of(gone) - _senders_of(kept))
+        return Material(self.base, kept, [self.moved[i] for i in chosen], senders)
+
+
+def _senders_of(examples: list[Example]) -> frozenset[str]:
+    return frozenset(sender_in(example.content) for example in examples if example.label == "fake")
 
 
 @dataclass(frozen=True, slots=True)

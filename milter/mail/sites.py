@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from milter.mail import header
 from milter.mail.author import only_mailbox
+from milter.mail.mime import MAX_HEADER
 
 _DOMAIN = re.compile(rb"@((?:[a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{2,63})")
 # Second labels below which anybody can register a name: example.co.uk, example.com.au.
@@ -72,6 +74,12 @@ def read_sites(fields: Iterable[tuple[bytes, bytes]]) -> Sites:
         elif name in _RECIPIENTS:
             recipients.append(value)
     return Sites(_names(authors + answered), _names(recipients), _sender(answered or authors))
+
+
+def sender_in(content: bytes) -> str:
+    """The sender of a whole mail."""
+    end, _ = header.body_range(content, 0, len(content))
+    return read_sites(header.fields(content[: min(end, MAX_HEADER)])).sender
 
 
 def _names(addresses: list[bytes]) -> tuple[str, ...]:
