@@ -161,7 +161,7 @@ def running_site(folder: Path, arrangement: str = "before-queue") -> Iterator[Si
             running.enter_context(_balancer(site))
             wait_until(lambda: site.up() == list(HOSTS), f"all hosts up: {site.states()}")
         else:
-            _know_the_name(site)
+            restart_postfix(site)
         yield site
 
 
@@ -176,7 +176,7 @@ def _set_up(postfix: Postfix, arrangement: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def _know_the_name(site: Site) -> None:
+def restart_postfix(site: Site) -> None:
     """Start Postfix anew, where the filters' name has the addresses that DNS would tell."""
     settings, hosts = str(site.postfix.run / "etc"), site.folder / "hosts"
     addresses = (site.machines[name].address for name in HOSTS)
